@@ -1,0 +1,32 @@
+"""Files that are on the disk before the database says that they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.files.storage import FileSystemStorage
+
+
+class DurableStorage(FileSystemStorage):
+    """Django's file storage, with each file and its folder flushed to the disk before `save` returns.
+
+    A row that names a file is committed after the file was saved: after a power cut the row must not point
+    to an empty one.
+    """
+
+    def _save(self, name: str, content: Any) -> str:
+        saved = super()._save(name, content)
+        path = Path(self.path(saved))
+        _flush(path)
+        _flush(path.parent)
+        return saved
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

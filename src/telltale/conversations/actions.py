@@ -1,0 +1,185 @@
+"""What people do in a conversation, apart from sending: each verb is one transaction."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.utils import timezone
+
+from telltale.accounts.models import Agent
+from telltale.conversations.models import Address, Attachment, Contact, Conversation, Draft, Mailbox, Part
+from telltale.events.bell import publish
+
+PEEK = 140  # characters of a message that the list shows
+
+
+class TooLargeError(ValueError):
+    """More octets than a mail may have. The text says how many there are and how many there may be."""
+
+
+def advance(conversation_id: int) -> Conversation:
+    """Lock the conversation until the transaction ends and give it its next version.
+
+    Always the first lock that a verb takes, so that two verbs never wait for each other in a ring.
+    """
+    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
+    conversation.version += 1
+    conversation.save(update_fields=["version"])
+    return conversation
+
+
+def announce(conversation: Conversation, name: str, **ids: int) -> None:
+    """Tell the pages that show this conversation, and the lists."""
+    topics = ["inbox", f"conversation-{conversation.pk}"]
+    publish(name, topics, conversation=conversation.pk, version=conversation.version, **ids)
+
+
+def add_part(conversation: Conversation, kind: Part.Kind, **fields: object) -> Part:
+    """A new part at the conversation's present version; a message also moves it up in the list."""
+    version = conversation.version
+    part = Part.objects.create(
+        conversation=conversation, kind=kind, first_version=version, version=version, **fields
+    )
+    if kind in (Part.Kind.CUSTOMER_MESSAGE, Part.Kind.REPLY, Part.Kind.INTERNAL_NOTE):
+        prefix = "" if kind == Part.Kind.CUSTOMER_MESSAGE else "You: " if kind == Part.Kind.REPLY else "Note: "
+        conversation.peek = prefix + " ".join(part.body.split())[:PEEK]
+        conversation.updated_at = part.created_at
+        conversation.save(update_fields=["peek", "updated_at"])
+    return part
+
+
+def add_event(conversation: Conversation, text: str, agent: Agent | None = None) -> Part:
+    return add_part(conversation, Part.Kind.EVENT, body=text, agent=agent)
+
+
+def mark_changed(conversation: Conversation, *part_ids: int) -> None:
+    """Let the pages fetch these parts again."""
+    Part.objects.filter(pk__in=part_ids).update(version=conversation.version)
+
+
+@transaction.atomic
+def open_conversation(*, mailbox: Mailbox, contact: Contact, subject: str, assignee: Agent | None = None) -> Conversation:
+    return Conversation.objects.create(mailbox=mailbox, contact=contact, subject=subject, assignee=assignee)
+
+
+@transaction.atomic
+def contact_for(email: str, *, name: str = "") -> Contact:
+    """The contact with this address; a new one where nobody has it yet."""
+    known = Address.objects.select_related("contact").filter(email__iexact=email).first()
+    if known:
+        return known.contact
+    contact = Contact.objects.create(name=name)
+    Address.objects.create(contact=contact, email=email)
+    return contact
+
+
+@transaction.atomic
+def add_customer_message(
+    conversation: Conversation, *, from_address: str, body: str, message_id: str = ""
+) -> Part:
+    """A customer wrote: the address is alive, and a closed conversation is open again."""
+    conversation = advance(conversation.pk)
+    contact = contact_for(from_address)
+    Address.objects.filter(email__iexact=from_address).update(last_heard_at=timezone.now(), dead_since=None)
+    part = add_part(
+        conversation,
+        Part.Kind.CUSTOMER_MESSAGE,
+        contact=contact,
+        from_address=from_address,
+        body=body,
+        message_id=message_id,
+    )
+    set_state(conversation, Conversation.State.OPEN)
+    announce(conversation, "message.received", part=part.pk)
+    return part
+
+
+@transaction.atomic
+def add_internal_note(conversation: Conversation, *, agent: Agent, body: str, key: uuid.UUID) -> Part:
+    """A note that only the team sees. The same key a second time is the same note."""
+    conversation = advance(conversation.pk)
+    existing = Part.objects.filter(key=key).first()
+    if existing:
+        return existing
+    part = add_part(conversation, Part.Kind.INTERNAL_NOTE, agent=agent, body=body, key=key)
+    Draft.objects.filter(key=key).delete()
+    announce(conversation, "note.added", part=part.pk)
+    return part
+
+
+def set_state(conversation: Conversation, state: Conversation.State) -> None:
+    conversation.state = state
+    conversation.save(update_fields=["state"])
+
+
+@transaction.atomic
+def change_state(conversation: Conversation, state: Conversation.State, *, agent: Agent) -> None:
+    """Close or open by hand; nothing where it is so already."""
+    conversation = advance(conversation.pk)
+    if conversation.state == state:
+        return
+    set_state(conversation, state)
+    verb = "closed" if state == Conversation.State.CLOSED else "opened"
+    add_event(conversation, f"{agent.name} {verb} the conversation", agent)
+    announce(conversation, f"conversation.{verb}")
+
+
+@transaction.atomic
+def assign(conversation: Conversation, assignee: Agent | None, *, agent: Agent) -> None:
+    conversation = advance(conversation.pk)
+    if conversation.assignee_id == (assignee.pk if assignee else None):
+        return
+    conversation.assignee = assignee
+    conversation.save(update_fields=["assignee"])
+    whom = "nobody" if assignee is None else "themselves" if assignee == agent else assignee.name
+    add_event(conversation, f"{agent.name} assigned the conversation to {whom}", agent)
+    announce(conversation, "conversation.assigned")
+
+
+@transaction.atomic
+def save_draft(conversation: Conversation, *, agent: Agent, key: uuid.UUID, **fields: str) -> Draft | None:
+    """Keep what has been typed. None where the draft with this key has been sent meanwhile."""
+    if Part.objects.filter(key=key).exists():
+        return None
+    draft, _ = Draft.objects.get_or_create(agent=agent, conversation=conversation, defaults={"key": key})
+    for name, value in fields.items():
+        setattr(draft, name, value)
+    draft.save()
+    return draft
+
+
+@transaction.atomic
+def attach(draft: Draft, upload: UploadedFile, *, most: int) -> Attachment:
+    """Keep a file with the draft. Raises TooLargeError where the draft's files would exceed `most` octets."""
+    draft = Draft.objects.select_for_update().get(pk=draft.pk)
+    size = upload.size or 0
+    total = size + sum(draft.attachments.values_list("size", flat=True))
+    name = (upload.name or "attachment")[-255:]
+    if total > most:
+        raise TooLargeError(
+            f"“{name}” has {megabytes(size)}; a message may have {megabytes(most)} of files in all, "
+            "since most providers refuse more. Share a link to the file instead."
+        )
+    content_type = upload.content_type or "application/octet-stream"
+    return Attachment.objects.create(
+        draft=draft, file=upload, name=name, content_type=content_type[:127], size=size
+    )
+
+
+def detach(attachment: Attachment) -> None:
+    """Take a file away from a draft: the row first, then the octets."""
+    file = attachment.file
+    attachment.delete()
+    file.delete(save=False)
+
+
+def megabytes(octets: int) -> str:
+    return f"{octets / 1_000_000:.1f} MB"
+
+
+def touch_health(email: str, **fields: object) -> None:
+    """What has been learnt about one address; nothing where no contact has it."""
+    Address.objects.filter(email__iexact=email).update(**fields)
+

@@ -1,0 +1,293 @@
+"""What an agent sees: conversations, their parts, the people in them and the mailboxes they run through."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from telltale.conversations.fields import EncryptedTextField
+
+
+class Mailbox(models.Model):
+    """An address of ours that customers write to, and the way by which its mail leaves."""
+
+    class Way(models.TextChoices):
+        DIRECT = "direct", "Directly to each recipient's mail server"
+        RELAY = "relay", "Through a relay (smart host)"
+
+    class Security(models.TextChoices):
+        NONE = "none", "None"
+        STARTTLS = "starttls", "STARTTLS"
+        TLS = "tls", "TLS from the first octet"
+
+    name = models.CharField(max_length=120)
+    address = models.EmailField()
+    way = models.CharField(max_length=8, choices=Way.choices, default=Way.DIRECT)
+    relay_host = models.CharField(max_length=253, blank=True)
+    relay_port = models.PositiveIntegerField(default=587)
+    relay_security = models.CharField(max_length=8, choices=Security.choices, default=Security.STARTTLS)
+    relay_username = models.CharField(max_length=254, blank=True)
+    relay_password = EncryptedTextField(blank=True)
+    reopen_on_failure = models.BooleanField(default=True)  # a reply that failed re-opens a closed conversation
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "mailboxes"
+        constraints: ClassVar = [
+            models.UniqueConstraint(Lower("address"), name="mailbox_address_once"),
+            models.CheckConstraint(
+                condition=Q(way="direct") | ~Q(relay_host=""), name="mailbox_relay_has_a_host"
+            ),
+            models.CheckConstraint(
+                condition=Q(relay_port__gte=1, relay_port__lte=65535), name="mailbox_relay_port_exists"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+
+class Contact(models.Model):
+    """A person outside. How they can be reached stands in their addresses."""
+
+    name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name or self.addresses.values_list("email", flat=True).first() or "Unknown"
+
+
+class Address(models.Model):
+    """One email address of a contact, and how it has fared. Health belongs to the way, not to the person."""
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="addresses")
+    email = models.EmailField(max_length=254)
+    last_heard_at = models.DateTimeField(null=True, blank=True)
+    last_accepted_at = models.DateTimeField(null=True, blank=True)
+    last_failed_at = models.DateTimeField(null=True, blank=True)
+    last_failure = models.CharField(max_length=200, blank=True)  # the title of the verdict
+    dead_since = models.DateTimeField(null=True, blank=True)  # set by proof alone, lifted by a sign of life
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "addresses"
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(Lower("email"), name="address_email_once"),
+            models.CheckConstraint(
+                condition=Q(dead_since=None) | Q(last_failed_at__isnull=False), name="address_dead_has_a_failure"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Conversation(models.Model):
+    """One thread with a customer.
+
+    `version` counts the changes that its page can show. Every verb that changes a part locks this row and
+    takes the next number, so "all that is newer than version 12" is exact whatever happens at the same time.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        SNOOZED = "snoozed", "Snoozed"
+        CLOSED = "closed", "Closed"
+
+    class Alert(models.TextChoices):
+        """What the list must say of the replies in here, the gravest first."""
+
+        FAILED = "failed", "Not delivered"
+        UNCERTAIN = "uncertain", "Uncertain"
+        DELAYED = "delayed", "Delayed"
+        NONE = "", "None"
+
+    subject = models.CharField(max_length=998, blank=True)  # RFC 5322 section 2.1.1: a line has 998 characters
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="conversations")
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="conversations")
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations"
+    )
+    version = models.PositiveBigIntegerField(default=0)
+    alert = models.CharField(max_length=9, choices=Alert.choices, default=Alert.NONE, blank=True)
+    alert_text = models.CharField(max_length=500, blank=True)
+    alert_next_try_at = models.DateTimeField(null=True, blank=True)
+    peek = models.CharField(max_length=200, blank=True)  # the first words of the newest message
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index("state", "-updated_at", "-id", name="conversation_by_time"),
+            models.Index(
+                "assignee", "-updated_at", "-id", name="conversation_by_assignee", condition=Q(state="open")
+            ),
+            models.Index("alert", "-updated_at", "-id", name="conversation_by_alert", condition=~Q(alert="")),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "snoozed", "closed"]), name="conversation_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(alert__in=["", "failed", "uncertain", "delayed"]), name="conversation_alert_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(alert="", alert_text="") | ~Q(alert="") & ~Q(alert_text=""),
+                name="conversation_alert_says_why",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject or "(no subject)"
+
+
+def raw_mail_path(mail: RawMail, filename: str) -> str:
+    return f"inbound/{timezone.now():%Y/%m}/{uuid.uuid4()}.eml"
+
+
+class RawMail(models.Model):
+    """One mail as it came through a door, stored and committed before we say 250; and what it turned out to be."""
+
+    class Fate(models.TextChoices):
+        WAITING = "waiting", "not read yet"
+        REPORT = "report", "reports on a delivery"
+        MESSAGE = "message", "a message of a customer"
+        QUARANTINED = "quarantined", "matches nothing; changes nothing"
+
+    door = models.CharField(max_length=16)  # "smtp"
+    mail_from = models.CharField(max_length=512, blank=True)  # "" is the null reverse-path, RFC 5321 4.5.5
+    rcpt_to = models.CharField(max_length=512)
+    peer = models.CharField(max_length=64, blank=True)
+    content = models.FileField(upload_to=raw_mail_path, storage=default_storage, max_length=120)
+    size = models.PositiveBigIntegerField()  # octets
+    fate = models.CharField(max_length=11, choices=Fate.choices, default=Fate.WAITING)
+    fate_reason = models.CharField(max_length=255, blank=True)
+    received_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        indexes: ClassVar = [
+            models.Index("id", name="raw_mail_waiting", condition=Q(fate="waiting")),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(fate__in=["waiting", "report", "message", "quarantined"]), name="raw_mail_fate_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rcpt_to} at {self.received_at:%Y-%m-%d %H:%M}"
+
+
+class Part(models.Model):
+    """One entry of a conversation.
+
+    `first_version` is the conversation's version when the part came, `version` when it last changed.
+    """
+
+    class Kind(models.TextChoices):
+        CUSTOMER_MESSAGE = "customer_message", "Customer message"
+        REPLY = "reply", "Reply"
+        INTERNAL_NOTE = "internal_note", "Internal note"
+        DELIVERY_NOTE = "delivery_note", "Delivery note"
+        EVENT = "event", "Event"
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="parts")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    agent = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True)
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, null=True, blank=True)
+    from_address = models.CharField(max_length=254, blank=True)
+    body = models.TextField(blank=True)
+    message_id = models.CharField(max_length=998, blank=True)  # with its angle brackets, RFC 5322 section 3.6.4
+    key = models.UUIDField(default=uuid.uuid4, unique=True)  # one form, one part: a second click finds the first
+    raw_mail = models.ForeignKey(RawMail, on_delete=models.SET_NULL, null=True, blank=True, related_name="parts")
+    first_version = models.PositiveBigIntegerField()
+    version = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        indexes: ClassVar = [
+            models.Index("conversation", "version", name="part_by_version"),
+            models.Index("message_id", name="part_by_message_id", condition=~Q(message_id="")),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(kind__in=["customer_message", "reply", "internal_note", "delivery_note", "event"]),
+                name="part_kind_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=["reply", "internal_note"]) | Q(agent__isnull=False),
+                name="part_written_by_an_agent",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="customer_message") | Q(contact__isnull=False),
+                name="part_written_by_a_contact",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"
+
+
+class Draft(models.Model):
+    """What an agent has typed and not sent, kept as they type. `key` becomes the key of the part."""
+
+    agent = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="drafts")
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="drafts")
+    key = models.UUIDField(default=uuid.uuid4, unique=True)
+    to = models.TextField(blank=True)
+    cc = models.TextField(blank=True)
+    bcc = models.TextField(blank=True)
+    body = models.TextField(blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(F("agent"), F("conversation"), name="draft_one_per_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Draft of {self.agent} in {self.conversation}"
+
+
+def attachment_path(attachment: Attachment, filename: str) -> str:
+    """A name of our own: what a stranger calls a file never becomes a path."""
+    return f"attachments/{timezone.now():%Y/%m}/{uuid.uuid4()}"
+
+
+class Attachment(models.Model):
+    """A file of a part, or of a draft until that is sent."""
+
+    part = models.ForeignKey(Part, on_delete=models.CASCADE, null=True, blank=True, related_name="attachments")
+    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, null=True, blank=True, related_name="attachments")
+    file = models.FileField(upload_to=attachment_path, storage=default_storage, max_length=120)
+    name = models.CharField(max_length=255)
+    content_type = models.CharField(max_length=127, default="application/octet-stream")
+    size = models.PositiveBigIntegerField()  # octets
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(part=None, draft__isnull=False) | Q(part__isnull=False, draft=None),
+                name="attachment_has_one_owner",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,260 @@
+"""What agents do about replies: send, try again, send elsewhere, take back, mark as handled.
+
+Each verb is one transaction, locks the conversation first, and can be repeated without doing its work twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils import timezone
+
+from telltale.accounts.models import Agent
+from telltale.conversations.actions import add_event, add_part, advance, announce, contact_for, mark_changed
+from telltale.conversations.models import Attachment, Conversation, Draft, Mailbox, Part
+from telltale.delivery.models import Delivery, DeliveryNote, OutgoingMessage
+from telltale.delivery.notes import close_note, refresh_alert
+from telltale.delivery.states import Event, State, can
+from telltale.events.bell import QUEUE, ring
+from telltale.mail.message import AttachedFile, Mail, compose, new_message_id, reply_subject
+
+
+class StaleError(Exception):
+    """Somebody wrote in this conversation after the page was drawn. The text says who."""
+
+
+class NotPossibleError(Exception):
+    """The verb no longer fits what the delivery has become. The text says what it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    role: Delivery.Role
+    address: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2].lower()
+
+
+@transaction.atomic
+def send_reply(
+    conversation: Conversation,
+    *,
+    agent: Agent,
+    recipients: Sequence[Recipient],
+    body: str,
+    key: uuid.UUID,
+    seen_version: int | None = None,
+) -> Part:
+    """The reply, one delivery for each recipient, and the bell for the workers: all or nothing.
+
+    The same key a second time gives the part of the first time. With `seen_version`, raises StaleError
+    where a message or reply came in that the page behind the form did not show.
+    """
+    conversation = advance(conversation.pk)
+    existing = Part.objects.filter(key=key).first()
+    if existing:
+        return existing
+    if seen_version is not None:
+        _refuse_stale(conversation, seen_version, agent)
+    part = add_part(
+        conversation,
+        Part.Kind.REPLY,
+        agent=agent,
+        body=body,
+        key=key,
+        from_address=conversation.mailbox.address,
+        message_id=new_message_id(conversation.mailbox.domain),
+    )
+    draft = Draft.objects.filter(agent=agent, conversation=conversation).first()
+    if draft:
+        draft.attachments.update(part=part, draft=None)
+        draft.delete()
+    message = _write_message(part, recipients, message_id=part.message_id)
+    _queue(message, recipients)
+    announce(conversation, "reply.queued", part=part.pk)
+    return part
+
+
+@transaction.atomic
+def start_conversation(
+    *,
+    mailbox: Mailbox,
+    agent: Agent,
+    recipients: Sequence[Recipient],
+    subject: str,
+    body: str,
+    key: uuid.UUID,
+) -> Part:
+    """A conversation that we begin. Its contact is the first recipient."""
+    existing = Part.objects.filter(key=key).first()
+    if existing:
+        return existing
+    contact = contact_for(recipients[0].address, name=recipients[0].name)
+    conversation = Conversation.objects.create(
+        mailbox=mailbox, contact=contact, subject=subject, assignee=agent
+    )
+    return send_reply(conversation, agent=agent, recipients=recipients, body=body, key=key)
+
+
+@transaction.atomic
+def retry(delivery: Delivery, *, agent: Agent, at: datetime | None = None) -> None:
+    """Try the same mail to the same address again, at once or at a time. Same Message-ID: a copy that
+    arrived after all is the same mail to most readers.
+    """
+    conversation, delivery = _locked(delivery)
+    _refuse_impossible(delivery, Event.RETRIED)
+    now = timezone.now()
+    delivery.move(Event.RETRIED, next_attempt_at=max(at or now, now))
+    delivery.queued_at = delivery.next_attempt_at  # the lifetime counts anew
+    delivery.save()
+    close_note(delivery, DeliveryNote.Closed.RETRIED, conversation=conversation, agent=agent)
+    _changed(conversation, delivery, "delivery.retried")
+    ring(QUEUE)
+
+
+@transaction.atomic
+def send_to_another_address(delivery: Delivery, *, agent: Agent, address: str) -> Delivery:
+    """The same reply to another address. Raises NotPossibleError where it already goes there."""
+    conversation, delivery = _locked(delivery)
+    part = delivery.message.part
+    taken = Delivery.objects.filter(message__part=part, recipient__iexact=address)
+    if taken.exclude(state__in=[State.FAILED, State.CANCELLED]).exists():
+        raise NotPossibleError(f"This reply already goes to {address}: look at its state under the reply.")
+    if delivery.state not in (State.FAILED, State.UNCERTAIN, State.DELAYED, State.QUEUED):
+        raise NotPossibleError(f"The delivery to {delivery.recipient} is {delivery.state} by now.")
+    recipient = Recipient(Delivery.Role(delivery.role), address)
+    message = _write_message(
+        part,
+        [recipient, *_others(part, delivery)],
+        message_id=new_message_id(conversation.mailbox.domain),
+    )
+    [alternative] = _queue(message, [recipient], replaces=delivery)
+    if can(State(delivery.state), Event.CANCELLED):
+        delivery.move(Event.CANCELLED)
+        delivery.save()
+    close_note(delivery, DeliveryNote.Closed.REDIRECTED, conversation=conversation, agent=agent)
+    add_event(conversation, f"{agent.name} sent the reply to {address} instead of {delivery.recipient}", agent)
+    _changed(conversation, delivery, "delivery.redirected")
+    return alternative
+
+
+@transaction.atomic
+def cancel(delivery: Delivery, *, agent: Agent) -> None:
+    """Take back what has not left yet."""
+    conversation, delivery = _locked(delivery)
+    _refuse_impossible(delivery, Event.CANCELLED)
+    delivery.move(Event.CANCELLED)
+    delivery.save()
+    close_note(delivery, DeliveryNote.Closed.CANCELLED, conversation=conversation, agent=agent)
+    add_event(conversation, f"{agent.name} cancelled the delivery to {delivery.recipient}", agent)
+    _changed(conversation, delivery, "delivery.cancelled")
+
+
+@transaction.atomic
+def mark_handled(note: DeliveryNote, *, agent: Agent) -> None:
+    """Somebody has taken care of it in another way. The delivery stays what it is."""
+    conversation, delivery = _locked(note.delivery)
+    close_note(delivery, DeliveryNote.Closed.HANDLED, conversation=conversation, agent=agent)
+    _changed(conversation, delivery, "note.handled")
+
+
+def _locked(delivery: Delivery) -> tuple[Conversation, Delivery]:
+    conversation = advance(delivery.message.part.conversation_id)
+    return conversation, Delivery.objects.select_for_update().get(pk=delivery.pk)
+
+
+def _refuse_impossible(delivery: Delivery, event: Event) -> None:
+    if not can(State(delivery.state), event):
+        raise NotPossibleError(f"The delivery to {delivery.recipient} is {delivery.state} by now.")
+
+
+def _changed(conversation: Conversation, delivery: Delivery, name: str) -> None:
+    mark_changed(conversation, delivery.message.part_id)
+    refresh_alert(conversation)
+    announce(conversation, name, delivery=delivery.pk)
+
+
+def _refuse_stale(conversation: Conversation, seen_version: int, agent: Agent) -> None:
+    newer = (
+        conversation.parts.filter(first_version__gt=seen_version)
+        .filter(kind__in=[Part.Kind.CUSTOMER_MESSAGE, Part.Kind.REPLY])
+        .exclude(agent=agent)
+        .select_related("agent", "contact")
+        .last()
+    )
+    if newer:
+        who = newer.agent or newer.contact
+        raise StaleError(f"{who} wrote here while you were writing. Read it, then send if it still fits.")
+
+
+def _write_message(part: Part, recipients: Sequence[Recipient], *, message_id: str) -> OutgoingMessage:
+    content = compose(_as_mail(part, recipients, message_id=message_id))
+    message = OutgoingMessage(part=part, message_id=message_id, size=len(content))
+    message.content.save("message.eml", ContentFile(content), save=False)
+    message.save()
+    return message
+
+
+def _as_mail(part: Part, recipients: Sequence[Recipient], *, message_id: str) -> Mail:
+    conversation = part.conversation
+    earlier = list(
+        conversation.parts.exclude(message_id="").exclude(pk=part.pk).values_list("message_id", flat=True)
+    )
+    mailbox = conversation.mailbox
+    answered = conversation.parts.filter(kind=Part.Kind.CUSTOMER_MESSAGE).exists()
+    return Mail(
+        sender=(f"{part.agent.name}, {mailbox.name}" if part.agent else mailbox.name, mailbox.address),
+        to=_named(recipients, Delivery.Role.TO),
+        cc=_named(recipients, Delivery.Role.CC),
+        subject=reply_subject(conversation.subject) if answered or earlier else conversation.subject,
+        text=part.body,
+        message_id=message_id,
+        date=timezone.now(),
+        in_reply_to=earlier[-1] if earlier else "",
+        references=earlier,
+        attachments=[_attached(attachment) for attachment in part.attachments.all()],
+    )
+
+
+def _named(recipients: Sequence[Recipient], role: Delivery.Role) -> list[tuple[str, str]]:
+    return [(recipient.name, recipient.address) for recipient in recipients if recipient.role == role]
+
+
+def _attached(attachment: Attachment) -> AttachedFile:
+    with attachment.file.open("rb") as file:
+        return AttachedFile(attachment.name, attachment.content_type, file.read())
+
+
+def _others(part: Part, replaced: Delivery) -> list[Recipient]:
+    """Who else the mail says it went to: they stay in To and Cc, though it is not sent to them again."""
+    siblings = Delivery.objects.filter(message=replaced.message).exclude(pk=replaced.pk)
+    return [
+        Recipient(Delivery.Role(sibling.role), sibling.recipient)
+        for sibling in siblings
+        if sibling.role != Delivery.Role.BCC
+    ]
+
+
+def _queue(
+    message: OutgoingMessage, recipients: Sequence[Recipient], *, replaces: Delivery | None = None
+) -> list[Delivery]:
+    deliveries = Delivery.objects.bulk_create(
+        Delivery(
+            message=message,
+            recipient=recipient.address,
+            domain=recipient.domain,
+            role=recipient.role,
+            replaces=replaces,
+        )
+        for recipient in recipients
+    )
+    ring(QUEUE)
+    return deliveries

@@ -1,0 +1,95 @@
+"""The delivery note in the conversation: written in the transaction that learns of the failure.
+
+Rule: a delivery has at most one open note. What settles the matter closes it; what makes it worse writes a
+new one at the end of the conversation, where people look.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from telltale.accounts.models import Agent
+from telltale.bounce import Verdict
+from telltale.conversations.actions import add_part, mark_changed, set_state
+from telltale.conversations.models import Conversation, Part
+from telltale.delivery.models import Delivery, DeliveryNote, Report
+
+GRAVEST_FIRST = [DeliveryNote.Kind.FAILED, DeliveryNote.Kind.UNCERTAIN, DeliveryNote.Kind.DELAYED]
+
+
+def write_note(
+    conversation: Conversation,
+    delivery: Delivery,
+    report: Report,
+    kind: DeliveryNote.Kind,
+    *,
+    verdict: Verdict,
+    needs_attention: bool = True,
+    gave_up: bool = False,
+) -> DeliveryNote:
+    """Tell the agents. A delay that is known already is brought up to date; all else is a new note."""
+    note = open_note(delivery)
+    if note and note.kind == kind == DeliveryNote.Kind.DELAYED:
+        note.report = report
+        note.needs_attention = note.needs_attention or needs_attention
+        note.save()
+        mark_changed(conversation, note.part_id)
+        return note
+    close_note(delivery, DeliveryNote.Closed.OVERTAKEN, conversation=conversation)
+    part = add_part(conversation, Part.Kind.DELIVERY_NOTE, body=f"{delivery.recipient}: {verdict.title}")
+    if kind != DeliveryNote.Kind.DELAYED:
+        _reopen(conversation)
+    return DeliveryNote.objects.create(
+        part=part,
+        delivery=delivery,
+        report=report,
+        kind=kind,
+        needs_attention=needs_attention,
+        gave_up=gave_up,
+    )
+
+
+def open_note(delivery: Delivery) -> DeliveryNote | None:
+    return DeliveryNote.objects.filter(delivery=delivery, closed_at=None).first()
+
+
+def close_note(
+    delivery: Delivery,
+    how: DeliveryNote.Closed,
+    *,
+    conversation: Conversation,
+    agent: Agent | None = None,
+) -> None:
+    """Settle the open note of this delivery, if there is one."""
+    note = open_note(delivery)
+    if note:
+        note.closed_at = timezone.now()
+        note.closed_how = how
+        note.closed_by = agent
+        note.save()
+        mark_changed(conversation, note.part_id)
+
+
+def refresh_alert(conversation: Conversation) -> None:
+    """What the list says of this conversation: the gravest of its open notes, the newest of these."""
+    notes = DeliveryNote.objects.filter(part__conversation=conversation, closed_at=None)
+    newest = {note.kind: note for note in notes.select_related("part", "delivery").order_by("pk")}
+    note = next((newest[kind] for kind in GRAVEST_FIRST if kind in newest), None)
+    conversation.alert = note.kind if note else ""
+    conversation.alert_text = note.part.body if note else ""
+    conversation.alert_next_try_at = _next_try(note)
+    conversation.save(update_fields=["alert", "alert_text", "alert_next_try_at"])
+
+
+def _next_try(note: DeliveryNote | None) -> datetime | None:
+    return note.delivery.next_attempt_at if note and note.kind == DeliveryNote.Kind.DELAYED else None
+
+
+def _reopen(conversation: Conversation) -> None:
+    if conversation.state != Conversation.State.OPEN and conversation.mailbox.reopen_on_failure:
+        set_state(conversation, Conversation.State.OPEN)
+        add_part(
+            conversation, Part.Kind.EVENT, body="The conversation was opened again: a reply did not arrive"
+        )

@@ -1,0 +1,52 @@
+"""When to try again: pure rules, the caller brings the clock.
+
+RFC 5321 section 4.5.4.1 wants at least 30 minutes between tries and four to five days before giving up, and
+lets experience decide. Greylisting clears in minutes and a full mailbox in hours, so the cause decides here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from telltale.bounce.verdict import Verdict
+
+LIFETIME = timedelta(days=5)
+ATTENTION_AFTER = timedelta(hours=1)
+SOONEST = timedelta(seconds=5)  # "try again in 0 seconds" is no invitation to hammer
+
+_MINUTES = {
+    "greylisted": (2, 5, 10, 20, 40, 60),
+    "connection_lost": (1, 5, 15, 30, 60, 120),
+    "host_unreachable": (1, 5, 15, 30, 60, 120),
+    "dns_failure": (1, 5, 15, 30, 60, 120),
+    "mailbox_full": (60, 120, 240, 480),
+    "rate_limited": (5, 10, 20, 40, 60, 120),
+    "recipient_rate_limited": (15, 30, 60, 120),
+}
+_OTHERWISE = (5, 15, 30, 60, 120, 180)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Try again by ourselves, not before `at`."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Time is over: the whole lifetime of the delivery has been used."""
+
+    lifetime: timedelta
+
+
+def next_step(
+    verdict: Verdict, *, attempts: int, queued_at: datetime, now: datetime, lifetime: timedelta = LIFETIME
+) -> RetryAt | GiveUp:
+    """What the queue does after the temporary answer to try number `attempts` (counted from 1)."""
+    steps = _MINUTES.get(verdict.reason, _OTHERWISE)
+    pause = timedelta(minutes=steps[min(attempts, len(steps)) - 1])
+    if verdict.retry_after is not None:
+        pause = max(verdict.retry_after, SOONEST)
+    return GiveUp(lifetime) if now + pause > queued_at + lifetime else RetryAt(now + pause)

@@ -1,0 +1,93 @@
+"""What is said about a delivery, from whatever side: keep it, draw the conclusion, tell the agent."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from telltale.bounce import Verdict, explain
+from telltale.conversations.actions import advance, announce, mark_changed, touch_health
+from telltale.conversations.models import Conversation, RawMail
+from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Report
+from telltale.delivery.notes import close_note, refresh_alert, write_note
+from telltale.delivery.states import Event, State, can
+from telltale.mail.report import Action, RecipientReport
+
+
+def keep_report(
+    delivery: Delivery,
+    report: RecipientReport,
+    *,
+    verdict: Verdict,
+    attempt: Attempt | None = None,
+    returned_mail: RawMail | None = None,
+    proven: bool = True,
+) -> Report:
+    """Store the evidence as it came."""
+    said_by_smtp = report.diagnostic_code.type == "smtp"
+    source = Report.Source.SMTP if said_by_smtp else Report.Source.OURSELVES
+    return Report.objects.create(
+        delivery=delivery,
+        attempt=attempt,
+        returned_mail=returned_mail,
+        source=Report.Source.DSN if returned_mail else source,
+        proven=proven,
+        final_recipient=report.final_recipient,
+        action=report.action.value,
+        status=str(report.status or ""),
+        diagnostic_type=report.diagnostic_code.type,
+        diagnostic_text=report.diagnostic_code.text.replace("\0", "\\x00"),
+        remote_mta=report.remote_mta,
+        stage=report.stage.value if report.stage else "",
+        other_fields=[list(pair) for pair in report.other_fields],
+        reason=verdict.reason,
+        rule=verdict.rule,
+    )
+
+
+def judge(delivery: Delivery, report: RecipientReport, verdict: Verdict, *, proven: bool) -> None:
+    """What a failure says about the address itself. Dead: by proof alone, and only for its own sake."""
+    now = timezone.now()
+    touch_health(delivery.recipient, last_failed_at=now, last_failure=verdict.title[:200])
+    about_this_address = report.final_recipient.lower() == delivery.recipient.lower()
+    if proven and verdict.address_dead and about_this_address:
+        touch_health(delivery.recipient, dead_since=now)
+
+
+@transaction.atomic
+def record_returned(
+    delivery: Delivery, report: RecipientReport, *, returned_mail: RawMail, proven: bool
+) -> None:
+    """A report about this delivery came back by mail."""
+    conversation = advance(delivery.message.part.conversation_id)
+    delivery = Delivery.objects.select_for_update().get(pk=delivery.pk)
+    if Report.objects.filter(delivery=delivery, returned_mail=returned_mail).exists():
+        return  # read a second time after a crash: the note stands already
+    verdict = explain(report)
+    stored = keep_report(delivery, report, verdict=verdict, returned_mail=returned_mail, proven=proven)
+    _conclude(conversation, delivery, report, stored, verdict)
+    mark_changed(conversation, delivery.message.part_id)
+    refresh_alert(conversation)
+    announce(conversation, "delivery.reported", delivery=delivery.pk)
+
+
+def _conclude(
+    conversation: Conversation, delivery: Delivery, report: RecipientReport, stored: Report, verdict: Verdict
+) -> None:
+    state = State(delivery.state)
+    if report.action == Action.FAILED and can(state, Event.REPORTED_FAILED):
+        is_news = state != State.FAILED
+        delivery.move(Event.REPORTED_FAILED)
+        delivery.save()
+        judge(delivery, report, verdict, proven=stored.proven)
+        if is_news:
+            write_note(conversation, delivery, stored, DeliveryNote.Kind.FAILED, verdict=verdict)
+    elif report.action == Action.DELIVERED and can(state, Event.REPORTED_DELIVERED):
+        delivery.move(Event.REPORTED_DELIVERED)
+        delivery.save()
+        touch_health(delivery.recipient, last_accepted_at=timezone.now(), dead_since=None)
+        close_note(delivery, DeliveryNote.Closed.DELIVERED, conversation=conversation)
+    elif report.action == Action.DELAYED and state == State.ACCEPTED:
+        write_note(
+            conversation, delivery, stored, DeliveryNote.Kind.DELAYED, verdict=verdict, needs_attention=False
+        )

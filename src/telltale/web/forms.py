@@ -1,0 +1,199 @@
+"""What people type, checked: each fault is said at its field."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth import password_validation
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from telltale.accounts.models import Agent, valid_time_zone
+from telltale.conversations.models import Mailbox
+from telltale.delivery.actions import Recipient
+from telltale.delivery.models import Delivery
+from telltale.mail.recipients import BadAddress, parse_addresses
+from telltale.web.when import WHEN, BadTimeError, parse_when
+
+MOST_RECIPIENTS = 50
+MOST_WORDS = 200_000  # characters of one reply; a novel has half a million
+
+
+class AddressesField(forms.CharField):
+    """Addresses as people type them, several in one line; cleaned to recipients of one role."""
+
+    def __init__(self, role: Delivery.Role, **kwargs: Any) -> None:
+        self.role = role
+        super().__init__(max_length=10_000, strip=False, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        return value or ""
+
+    def clean(self, value: Any) -> list[Recipient]:
+        text = super().clean(value)
+        try:
+            return [Recipient(self.role, box.address, box.display_name) for box in parse_addresses(text)]
+        except BadAddress as error:
+            raise ValidationError(str(error)) from error
+
+
+class ComposeForm(forms.Form):
+    """Recipients and text, as a reply and a first mail share them."""
+
+    to = AddressesField(Delivery.Role.TO, error_messages={"required": "Say who should get this: one address or several."})
+    cc = AddressesField(Delivery.Role.CC, required=False)
+    bcc = AddressesField(Delivery.Role.BCC, required=False)
+    body = forms.CharField(
+        max_length=MOST_WORDS,
+        error_messages={
+            "required": "The reply is empty. Write something before you send it.",
+            "max_length": f"The reply is longer than {MOST_WORDS:,} characters. Put the rest into a file.",
+        },
+    )
+    key = forms.UUIDField()
+
+    @property
+    def recipients(self) -> list[Recipient]:
+        data = self.cleaned_data
+        return [*data["to"], *data["cc"], *data["bcc"]]
+
+    def clean(self) -> dict[str, Any]:
+        if not any(name in self.errors for name in ("to", "cc", "bcc")):
+            self._refuse_twice()
+            if len(self.recipients) > MOST_RECIPIENTS:
+                self.add_error("to", f"A reply goes to {MOST_RECIPIENTS} addresses at most; this has more.")
+        return self.cleaned_data
+
+    def _refuse_twice(self) -> None:
+        named = Counter(recipient.address.lower() for recipient in self.recipients)
+        for recipient in self.recipients:
+            if named[recipient.address.lower()] > 1:
+                fields = [
+                    name.title() for name in ("to", "cc", "bcc") for other in self.cleaned_data[name]
+                    if other.address.lower() == recipient.address.lower()
+                ]
+                self.add_error(
+                    fields[-1].lower(),
+                    f"{recipient.address} is named twice ({' and '.join(fields)}). Name it once.",
+                )
+                return
+
+
+class ReplyForm(ComposeForm):
+    seen = forms.IntegerField(min_value=0, required=False)
+    anyway = forms.BooleanField(required=False)
+
+
+class SubjectField(forms.CharField):
+    """One header line: RFC 5322 section 2.1.1 gives it 998 characters, people far fewer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=250, strip=False, **kwargs)
+
+    def clean(self, value: Any) -> str:
+        subject = super().clean(value)
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in subject):
+            raise ValidationError("A subject is one line of text: take the line break or control character out.")
+        return subject.strip()
+
+
+class NewConversationForm(ComposeForm):
+    mailbox = forms.ModelChoiceField(Mailbox.objects.order_by("id"), empty_label=None)
+    subject = SubjectField(error_messages={"required": "Give the conversation a subject."})
+
+
+class NoteForm(forms.Form):
+    body = forms.CharField(max_length=MOST_WORDS, error_messages={"required": "The note is empty. Write something first."})
+    key = forms.UUIDField()
+
+
+class DraftForm(forms.Form):
+    """What has been typed so far: anything goes, it is only kept."""
+
+    to = forms.CharField(max_length=10_000, required=False, strip=False)
+    cc = forms.CharField(max_length=10_000, required=False, strip=False)
+    bcc = forms.CharField(max_length=10_000, required=False, strip=False)
+    body = forms.CharField(max_length=MOST_WORDS, required=False, strip=False)
+    key = forms.UUIDField()
+
+
+class AlternativeForm(forms.Form):
+    address = AddressesField(Delivery.Role.TO, error_messages={"required": "Give the address to send it to."})
+
+    def clean_address(self) -> str:
+        recipients: list[Recipient] = self.cleaned_data["address"]
+        if len(recipients) != 1:
+            raise ValidationError("Give one address; for several, write a new reply.")
+        return recipients[0].address
+
+
+class RetryForm(forms.Form):
+    when = forms.ChoiceField(choices=[(name, name) for name in WHEN], required=False)
+    at = forms.CharField(max_length=32, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        try:
+            data["time"] = parse_when(data.get("when") or "now", data.get("at", ""), now=timezone.localtime())
+        except BadTimeError as error:
+            self.add_error("at", str(error))
+        return data
+
+    @property
+    def time(self) -> datetime | None:
+        time: datetime | None = self.cleaned_data["time"]
+        return time
+
+
+class WelcomeForm(forms.Form):
+    """The first admin."""
+
+    name = forms.CharField(max_length=120, label="Your name")
+    email = forms.EmailField(max_length=254, label="Your email address")
+    password = forms.CharField(widget=forms.PasswordInput, max_length=1024, strip=False, label="A password")
+    time_zone = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
+
+    def clean_time_zone(self) -> str:
+        name: str = self.cleaned_data["time_zone"] or "UTC"
+        valid_time_zone(name)
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        if data.get("password"):
+            person = Agent(email=data.get("email", ""), name=data.get("name", ""))
+            try:
+                password_validation.validate_password(data["password"], person)
+            except ValidationError as error:
+                self.add_error("password", error)
+        return data
+
+
+class MailboxForm(forms.ModelForm[Mailbox]):
+    relay_password = forms.CharField(
+        widget=forms.PasswordInput, required=False, strip=False, label="Relay password"
+    )
+
+    class Meta:
+        model = Mailbox
+        fields = (
+            "name", "address", "way", "relay_host", "relay_port", "relay_security", "relay_username", "relay_password",
+        )
+        labels = {"name": "Name that customers see", "address": "Address that customers write to"}
+        widgets = {"way": forms.RadioSelect}
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        if data.get("way") == Mailbox.Way.RELAY and not data.get("relay_host"):
+            self.add_error("relay_host", "Give the relay's host name, or choose to send directly.")
+        return data
+
+
+def most_octets() -> int:
+    """How large a message's files may be: base64 adds a third on the way (RFC 2045 section 6.8)."""
+    most: int = settings.MAX_MESSAGE_SIZE
+    return most * 3 // 4

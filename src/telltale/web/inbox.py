@@ -1,0 +1,62 @@
+"""The lists of conversations: which views there are, what is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q, QuerySet
+
+from telltale.accounts.models import Agent
+from telltale.conversations.models import Conversation
+
+PAGE = 50  # rows of a list
+
+OPEN = Q(state=Conversation.State.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    slug: str
+    title: str
+    heading: str  # of the group in the rail
+    condition: Q
+    alert: bool = False
+    counted: bool = True
+    of_agent: bool = False
+
+    def filter_for(self, agent: Agent) -> Q:
+        return self.condition & Q(assignee=agent) if self.of_agent else self.condition
+
+
+VIEWS = [
+    View("mine", "Mine", "Inbox", OPEN, of_agent=True),
+    View("unassigned", "Unassigned", "Inbox", OPEN & Q(assignee=None)),
+    View("open", "All open", "Inbox", OPEN),
+    View("closed", "Closed", "Inbox", Q(state=Conversation.State.CLOSED), counted=False),
+    View("failed", "Not delivered", "Delivery", Q(alert__in=["failed", "uncertain"]), alert=True),
+    View("delayed", "Delayed", "Delivery", Q(alert="delayed")),
+]
+BY_SLUG = {view.slug: view for view in VIEWS}
+
+
+@dataclass(frozen=True, slots=True)
+class RailEntry:
+    view: View
+    count: int | None
+
+
+def rail(agent: Agent) -> list[RailEntry]:
+    """The views with their counts, in one query."""
+    counted = {view.slug: Count("pk", filter=view.filter_for(agent)) for view in VIEWS if view.counted}
+    counts = Conversation.objects.filter(OPEN | ~Q(alert="")).aggregate(**counted)
+    return [RailEntry(view, counts.get(view.slug)) for view in VIEWS]
+
+
+def conversations(view: View, agent: Agent) -> QuerySet[Conversation]:
+    """The newest of a view."""
+    return (
+        Conversation.objects.filter(view.filter_for(agent))
+        .select_related("contact", "assignee")
+        .prefetch_related("contact__addresses")
+        .order_by("-updated_at", "-id")[:PAGE]
+    )

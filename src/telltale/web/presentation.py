@@ -1,0 +1,309 @@
+"""What the templates show of a reply, its deliveries and its notes: plain values, no queries of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from telltale.accounts.models import Agent
+from telltale.bounce import Party, Retry, Verdict, explain
+from telltale.conversations.models import Address, Conversation, Part
+from telltale.delivery.models import Attempt, Delivery, DeliveryNote, OutgoingMessage, Report
+from telltale.delivery.states import Event, State, can
+from telltale.mail.typos import suggest_domain
+
+PARTY = {
+    Party.RECIPIENT: "the recipient’s address or mailbox",
+    Party.PROVIDER: "the recipient’s provider",
+    Party.US: "us: our set-up or our reputation",
+    Party.MESSAGE: "this message",
+    Party.NETWORK: "the network between us",
+    Party.UNKNOWN: "unclear",
+}
+STANDING = {
+    State.QUEUED: "is still on its way",
+    State.SENDING: "is still on its way",
+    State.DELAYED: "is delayed",
+    State.ACCEPTED: "was accepted",
+    State.DELIVERED: "was delivered",
+    State.FAILED: "was not reached",
+    State.UNCERTAIN: "is uncertain",
+    State.CANCELLED: "was cancelled",
+    State.HELD: "is held",
+}
+_CODE = re.compile(r"(\d{3}[- ](?:[245]\.\d{1,3}\.\d{1,3})?|\d{3}$)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """The chip of one recipient under a reply."""
+
+    delivery: Delivery
+    kind: str  # CSS class and icon: waiting, accepted, delivered, delayed, failed, uncertain, cancelled
+    text: str  # "550-5.1.1", "accepted in 0.8 s"
+    at: datetime | None = None  # a time that belongs to the text
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLine:
+    """One line of a reply: the code is set off, no letter is changed."""
+
+    code: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    at: datetime
+    text: str
+    code: str = ""
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteView:
+    note: DeliveryNote
+    delivery: Delivery
+    verdict: Verdict
+    whose_reply: str
+    party: str
+    words: Sequence[CodeLine]
+    words_by: str
+    others: Sequence[str]
+    evidence: str
+    timeline: Sequence[TimelineEntry]
+    tries: int
+    ways: Sequence[str] = field(default=())  # other addresses, the best first
+    suggestion: str = ""  # did you mean
+    can_retry: bool = False
+    can_cancel: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.note.closed_at is None
+
+    @property
+    def first_way(self) -> str:
+        return self.suggestion or (self.ways[0] if self.ways else "")
+
+    @property
+    def other_ways(self) -> list[str]:
+        return [way for way in self.ways if way != self.first_way]
+
+    @property
+    def retry_is_best(self) -> bool:
+        return not self.first_way and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
+
+
+def parts_for_page(conversation: Conversation, *, since: int = 0) -> QuerySet[Part]:
+    """The parts newer than version `since`, with all that their templates touch, in a fixed number of queries."""
+    deliveries = Delivery.objects.prefetch_related(
+        Prefetch("attempts", Attempt.objects.order_by("number")), "reports"
+    ).select_related("message__part")
+    notes = (
+        DeliveryNote.objects.select_related("report__attempt", "closed_by")
+        .select_related("delivery__message__part__agent")
+        .prefetch_related(
+            "delivery__attempts",
+            "delivery__reports__returned_mail",
+            Prefetch("delivery__message__deliveries", Delivery.objects.order_by("id")),
+        )
+    )
+    return (
+        conversation.parts.filter(version__gt=since)
+        .select_related("agent", "contact")
+        .prefetch_related(
+            "attachments",
+            Prefetch("messages", OutgoingMessage.objects.order_by("id")),
+            Prefetch("messages__deliveries", deliveries),
+            Prefetch("messages__deliveries__notes", DeliveryNote.objects.filter(closed_at=None)),
+            Prefetch("delivery_note", notes),
+        )
+        .order_by("id")
+    )
+
+
+def fates(part: Part) -> list[Fate]:
+    """The chips under a reply, in the order of its recipients."""
+    return [fate(delivery) for message in part.messages.all() for delivery in message.deliveries.all()]
+
+
+def fate(delivery: Delivery) -> Fate:
+    """What has become of one delivery, in as many words as a chip has room for."""
+    attempts = list(delivery.attempts.all())
+    last = attempts[-1] if attempts else None
+    match State(delivery.state):
+        case State.QUEUED if delivery.next_attempt_at and delivery.next_attempt_at > timezone.now():
+            return Fate(delivery, "waiting", "to be tried", at=delivery.next_attempt_at)
+        case State.QUEUED:
+            return Fate(delivery, "waiting", "queued")
+        case State.SENDING:
+            return Fate(delivery, "waiting", "sending…")
+        case State.DELAYED:
+            text = f"delayed · {code_of(delivery)} · next try" if code_of(delivery) else "delayed · next try"
+            return Fate(delivery, "delayed", text, at=delivery.next_attempt_at)
+        case State.ACCEPTED if any(note.kind == "delayed" for note in delivery.notes.all()):
+            return Fate(delivery, "delayed", "accepted, then reported as delayed")
+        case State.ACCEPTED:
+            title = "The next mail server took it. Whether it reached the mailbox, nobody has said."
+            return Fate(delivery, "accepted", f"accepted{_took(delivery, last)}", title=title)
+        case State.DELIVERED:
+            return Fate(delivery, "delivered", "delivered", title="A report says that it is in the mailbox.")
+        case State.FAILED:
+            return Fate(delivery, "failed", code_of(delivery) or "not delivered")
+        case State.UNCERTAIN:
+            return Fate(delivery, "uncertain", "uncertain: handed over, no answer")
+        case State.CANCELLED:
+            return Fate(delivery, "cancelled", "cancelled")
+        case State.HELD:
+            return Fate(delivery, "waiting", "held")
+
+
+def _took(delivery: Delivery, attempt: Attempt | None) -> str:
+    if attempt is None or attempt.ended_at is None:
+        return ""
+    if attempt.number > 1:
+        return f" on try {attempt.number}"
+    return f" in {max((attempt.ended_at - delivery.queued_at).total_seconds(), 0.01):.2g} s"
+
+
+def code_of(delivery: Delivery) -> str:
+    """The code of the newest report that has one: "550-5.1.1", or "" where nobody gave a code."""
+    for report in reversed(delivery.reports.all()):
+        given = report.as_recipient_report()
+        if given.reply_code or given.status:
+            return "-".join(str(code) for code in (given.reply_code, given.status) if code)
+    return ""
+
+
+def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address] = ()) -> NoteView:
+    """All that the note's template shows. `addresses` are those of the conversation's contact."""
+    delivery = note.delivery
+    report = note.report.as_recipient_report()
+    verdict = explain(report)
+    author = delivery.message.part.agent
+    siblings = [other for other in delivery.message.deliveries.all() if other.pk != delivery.pk]
+    return NoteView(
+        note=note,
+        delivery=delivery,
+        verdict=verdict,
+        whose_reply="Your reply" if author == viewer or author is None else f"{author.name}’s reply",
+        party=PARTY[verdict.party],
+        words=code_lines(report.diagnostic_code.text),
+        words_by="" if report.diagnostic_code.type == "x-local" else verdict.said_by,
+        others=[f"{other.recipient} {STANDING[State(other.state)]}" for other in siblings],
+        evidence=evidence(note.report),
+        timeline=timeline(delivery, queued_by=author),
+        tries=delivery.attempt_count,
+        ways=ways(addresses, besides=[delivery, *siblings]),
+        suggestion=suggest_domain(delivery.recipient),
+        can_retry=can(State(delivery.state), Event.RETRIED),
+        can_cancel=can(State(delivery.state), Event.CANCELLED),
+    )
+
+
+def ways(addresses: Sequence[Address], *, besides: Iterable[Delivery]) -> list[str]:
+    """Other addresses of the same person: those that worked last stand first, dead ones not at all."""
+    taken = {delivery.recipient.lower() for delivery in besides}
+    alive = [
+        address for address in addresses if address.email.lower() not in taken and address.dead_since is None
+    ]
+    never = datetime.min.replace(tzinfo=timezone.get_default_timezone())
+    alive.sort(
+        key=lambda address: max(address.last_accepted_at or never, address.last_heard_at or never), reverse=True
+    )
+    return [address.email for address in alive]
+
+
+def evidence(report: Report) -> str:
+    """How we know, in one sentence."""
+    if report.source == Report.Source.SMTP:
+        return "Heard by ourselves, from the mail server that we spoke to."
+    if report.source == Report.Source.OURSELVES:
+        return "Found out by ourselves; no mail server said this."
+    if report.proven:
+        return "By a report that came back to the signed return path of this very message."
+    return "Reported, not proven: the report did not come to our signed return path."
+
+
+def code_lines(text: str) -> list[CodeLine]:
+    """The words line by line with their codes set off; put together again they are the text itself."""
+    lines = []
+    for line in text.split("\n"):
+        found = _CODE.fullmatch(line)
+        lines.append(CodeLine(*found.groups()) if found else CodeLine("", line))
+    return lines
+
+
+def timeline(delivery: Delivery, *, queued_by: Agent | None) -> list[TimelineEntry]:
+    """What happened, step by step, from the button to the last answer."""
+    who = queued_by.name if queued_by else "somebody"
+    entries = [TimelineEntry(delivery.created_at, f"Queued when {who} pressed send")]
+    for attempt in delivery.attempts.all():
+        entries += _attempt_entries(attempt)
+    entries += [
+        TimelineEntry(report.heard_at, f"A report came back by mail: {report.action}", code=report.status)
+        for report in delivery.reports.all()
+        if report.source == Report.Source.DSN
+    ]
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def _attempt_entries(attempt: Attempt) -> Iterable[TimelineEntry]:
+    if attempt.remote_host:
+        yield TimelineEntry(attempt.started_at, f"Try {attempt.number}: {_connection(attempt)}", attempt.remote_host)
+    if attempt.ended_at is None:
+        yield TimelineEntry(attempt.started_at, f"Try {attempt.number} is going on", attempt=attempt)
+        return
+    yield TimelineEntry(
+        attempt.ended_at, _ending(attempt), attempt.reply.partition("\n")[0][:80], attempt=attempt
+    )
+
+
+def _connection(attempt: Attempt) -> str:
+    if not attempt.tls_version:
+        security = "not encrypted"
+    elif attempt.tls_verified:
+        security = f"{attempt.tls_version}, certificate verified"
+    else:
+        security = f"{attempt.tls_version}, certificate not verified"
+    return f"connected to {attempt.remote_ip or 'its mail server'}, {security}"
+
+
+def _ending(attempt: Attempt) -> str:
+    if attempt.outcome == Attempt.Outcome.LOST:
+        return "Our delivery process ended before the message went out; queued again"
+    where = f" at {attempt.stage}" if attempt.stage else ""
+    took = f"in {timesince_ms(attempt)}"
+    return {
+        Attempt.Outcome.ACCEPTED: f"Accepted {took}",
+        Attempt.Outcome.FAILED: f"Refused for good{where} {took}",
+        Attempt.Outcome.DELAYED: f"Not accepted for now{where} {took}",
+        Attempt.Outcome.UNCERTAIN: "Handed over, but no answer came",
+    }[Attempt.Outcome(attempt.outcome)]
+
+
+def timesince_ms(attempt: Attempt) -> str:
+    assert attempt.ended_at is not None
+    seconds = (attempt.ended_at - attempt.started_at).total_seconds()
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def age(at: datetime) -> str:
+    """How long ago, as short as a list wants it: "2m", "3h", "5d"."""
+    seconds = (timezone.now() - at).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f}{unit}"
+    return "now"
+
+
+def gave_up_after(note: DeliveryNote) -> str:
+    return timesince(note.delivery.queued_at, note.delivery.settled_at)

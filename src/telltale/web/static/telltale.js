@@ -1,0 +1,50 @@
+// What HTML and htmx cannot say by themselves.
+
+// A live update must not close what the reader opened, nor touch the field they type in.
+Idiomorph.defaults.ignoreActiveValue = true;
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+  !(name === "open" && node.tagName === "DETAILS");
+
+// Ctrl+Enter or Cmd+Enter sends.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.target.closest("form.composer")?.requestSubmit();
+  }
+});
+
+// A reply is checked against what its writer has seen: the newest version on the page.
+document.addEventListener("htmx:configRequest", (event) => {
+  const version = document.getElementById("version");
+  if (version && "seen" in event.detail.parameters) event.detail.parameters.seen = version.value;
+});
+
+// A refused action says why, a lost server says so; both in one place that is read aloud.
+function tell(text) {
+  const box = document.getElementById("problem");
+  if (!box) return;
+  box.textContent = text;
+  box.hidden = !text;
+}
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { xhr, target, successful } = event.detail;
+  if (successful) return tell("");
+  if (xhr.status === 422) {
+    if (xhr.getResponseHeader("Content-Type")?.startsWith("text/plain") && !target.classList.contains("fault")) {
+      tell(xhr.responseText);
+    }
+  } else if (xhr.status === 0) {
+    tell("The desk does not answer. What you typed is still here; try again in a moment.");
+  } else if (xhr.status === 403) {
+    tell("You have been signed out. Sign in again in another tab; what you typed is still here.");
+  } else {
+    tell(`That did not work (${xhr.status}). What you typed is still here; try again.`);
+  }
+});
+
+// The newest part is at the end: open there, unless the address points somewhere.
+document.addEventListener("DOMContentLoaded", () => {
+  const zone = document.querySelector("input[name=time_zone]");
+  if (zone) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const parts = document.getElementById("parts");
+  if (parts && !location.hash) parts.lastElementChild?.scrollIntoView({ block: "end" });
+});

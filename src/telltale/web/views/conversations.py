@@ -1,0 +1,229 @@
+"""One conversation: its page, what is new in it, and what an agent writes into it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from telltale.accounts.models import Agent
+from telltale.conversations import actions
+from telltale.conversations.models import Conversation, Draft, Mailbox, Part
+from telltale.delivery.actions import StaleError, send_reply, start_conversation
+from telltale.web.forms import DraftForm, NewConversationForm, NoteForm, ReplyForm
+from telltale.web.inbox import BY_SLUG, conversations
+from telltale.web.presentation import note_view, parts_for_page
+from telltale.web.views.answers import done, is_htmx
+from telltale.web.views.files import keep_uploads
+
+
+@require_safe
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    conversation = _conversation(pk)
+    return render(request, "conversation.html", _page(request, conversation))
+
+
+@require_safe
+def changes(request: HttpRequest, pk: int) -> HttpResponse:
+    """The parts that are newer than version `since`, each to be put in its place."""
+    since = request.GET.get("since", "")
+    if not since.isascii() or not since.isdigit() or len(since) > 18:
+        return HttpResponseBadRequest("Say since which version: ?since=12")
+    conversation = _conversation(pk)
+    context = {
+        "conversation": conversation,
+        "since": int(since),
+        "parts": _parts(conversation, request.user, since=int(since)),
+        "agents": _agents(),
+    }
+    return render(request, "fragments/changes.html", context)
+
+
+@require_POST
+def replies(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send. What was typed stays in the form until it has become a part."""
+    conversation = _conversation(pk)
+    draft, faults = _keep_draft(request, conversation)
+    form = ReplyForm(request.POST)
+    if not form.is_valid() or faults:
+        return _compose_again(request, conversation, form, draft, faults=faults)
+    try:
+        send_reply(
+            conversation,
+            agent=request.user,
+            recipients=form.recipients,
+            body=form.cleaned_data["body"],
+            key=form.cleaned_data["key"],
+            seen_version=None if form.cleaned_data["anyway"] else form.cleaned_data["seen"],
+        )
+    except StaleError as error:
+        return _compose_again(request, conversation, form, draft, stale=str(error))
+    return _composed(request, conversation)
+
+
+@require_POST
+def notes(request: HttpRequest, pk: int) -> HttpResponse:
+    conversation = _conversation(pk)
+    draft, faults = _keep_draft(request, conversation)
+    form = NoteForm(request.POST)
+    if not form.is_valid() or faults:
+        return _compose_again(request, conversation, form, draft, faults=faults)
+    actions.add_internal_note(conversation, agent=request.user, **form.cleaned_data)
+    return _composed(request, conversation)
+
+
+@require_POST
+def draft(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep what has been typed so far."""
+    conversation = _conversation(pk)
+    form = DraftForm(request.POST)
+    if not form.is_valid():
+        return render(request, "fragments/draft_state.html", {"problem": "Not kept: too long."}, status=422)
+    kept = actions.save_draft(conversation, agent=request.user, **form.cleaned_data)
+    return render(request, "fragments/draft_state.html", {"kept": kept})
+
+
+@require_POST
+def state(request: HttpRequest, pk: int) -> HttpResponse:
+    conversation = _conversation(pk)
+    if request.POST.get("state") not in (Conversation.State.OPEN, Conversation.State.CLOSED):
+        return HttpResponseBadRequest("state is “open” or “closed”.")
+    actions.change_state(conversation, Conversation.State(request.POST["state"]), agent=request.user)
+    return done(request, conversation)
+
+
+@require_POST
+def assignee(request: HttpRequest, pk: int) -> HttpResponse:
+    conversation = _conversation(pk)
+    chosen = request.POST.get("agent", "")
+    whom = get_object_or_404(Agent, pk=int(chosen), is_active=True) if chosen.isdigit() else None
+    actions.assign(conversation, whom, agent=request.user)
+    return done(request, conversation)
+
+
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """A conversation that we begin."""
+    if not Mailbox.objects.exists():
+        return redirect("new-mailbox")
+    initial = {"key": uuid.uuid4(), "to": request.GET.get("to", "")}
+    form = NewConversationForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        part = start_conversation(
+            mailbox=form.cleaned_data["mailbox"],
+            agent=request.user,
+            recipients=form.recipients,
+            subject=form.cleaned_data["subject"],
+            body=form.cleaned_data["body"],
+            key=form.cleaned_data["key"],
+        )
+        return redirect("conversation", pk=part.conversation_id)
+    status = 422 if form.is_bound else 200
+    return render(request, "new_conversation.html", {"form": form}, status=status)
+
+
+def _conversation(pk: int) -> Conversation:
+    found = Conversation.objects.select_related("mailbox", "contact", "assignee").prefetch_related(
+        "contact__addresses"
+    )
+    return get_object_or_404(found, pk=pk)
+
+
+def _agents() -> Any:
+    return Agent.objects.filter(is_active=True).order_by("name")
+
+
+def _parts(conversation: Conversation, viewer: Agent, *, since: int = 0) -> list[Part]:
+    addresses = list(conversation.contact.addresses.all())
+    parts = list(parts_for_page(conversation, since=since))
+    for part in parts:
+        if part.kind == Part.Kind.DELIVERY_NOTE:
+            part.note = note_view(part.delivery_note, viewer=viewer, addresses=addresses)
+    return parts
+
+
+def _page(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
+    view = BY_SLUG.get(request.GET.get("view", ""), BY_SLUG["open"])
+    parts = _parts(conversation, request.user)
+    return {
+        "conversation": conversation,
+        "view": view,
+        "rows": conversations(view, request.user),
+        "selected": conversation.pk,
+        "parts": parts,
+        "agents": _agents(),
+        "recent": conversation.contact.conversations.exclude(pk=conversation.pk).order_by("-updated_at")[:5],
+        **_composer(request, conversation, parts),
+    }
+
+
+def _composer(request: HttpRequest, conversation: Conversation, parts: list[Part] | None = None) -> dict[str, Any]:
+    """The composer as it opens: with what has been typed before, or with the people the last message named."""
+    draft = Draft.objects.filter(agent=request.user, conversation=conversation).first()
+    values = (
+        {"to": draft.to, "cc": draft.cc, "bcc": draft.bcc, "body": draft.body, "key": draft.key}
+        if draft
+        else {"to": _usual_recipient(conversation), "cc": "", "bcc": "", "body": "", "key": uuid.uuid4()}
+    )
+    return {
+        "form": ReplyForm(initial=values),
+        "values": values,
+        "draft": draft,
+        "most_files": settings.MAX_MESSAGE_SIZE,
+    }
+
+
+def _usual_recipient(conversation: Conversation) -> str:
+    """Where the contact wrote from last; else the first address that is not dead."""
+    addresses = list(conversation.contact.addresses.all())
+    heard = [address for address in addresses if address.last_heard_at and not address.dead_since]
+    if heard:
+        return max(heard, key=lambda address: address.last_heard_at).email
+    alive = [address for address in addresses if not address.dead_since] or addresses
+    return alive[0].email if alive else ""
+
+
+def _keep_draft(request: HttpRequest, conversation: Conversation) -> tuple[Draft | None, list[str]]:
+    """Whatever becomes of the form, what it holds is kept first: words and files. Faults of files are told."""
+    form = DraftForm(request.POST)
+    if not form.is_valid():
+        return None, []
+    draft = actions.save_draft(conversation, agent=request.user, **form.cleaned_data)
+    return draft, keep_uploads(request, draft) if draft else []
+
+
+def _compose_again(
+    request: HttpRequest,
+    conversation: Conversation,
+    form: Any,
+    draft: Draft | None,
+    *,
+    faults: list[str] | None = None,
+    stale: str = "",
+) -> HttpResponse:
+    typed = {name: request.POST.get(name, "") for name in ("to", "cc", "bcc", "body", "key")}
+    context = {
+        "conversation": conversation,
+        "form": form,
+        "values": typed,
+        "draft": draft,
+        "file_faults": faults or [],
+        "stale": stale,
+    }
+    if is_htmx(request):
+        return render(request, "fragments/composer.html", context, status=422)
+    page = {**_page(request, conversation), **context}
+    return render(request, "conversation.html", page, status=422)
+
+
+def _composed(request: HttpRequest, conversation: Conversation) -> HttpResponse:
+    if not is_htmx(request):
+        return redirect("conversation", pk=conversation.pk)
+    context = {"conversation": conversation, **_composer(request, conversation)}
+    response = render(request, "fragments/composer.html", context)
+    response.headers["HX-Trigger"] = "changed"
+    return response

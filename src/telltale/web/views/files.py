@@ -1,0 +1,59 @@
+"""Files that go with a reply: kept with the draft as soon as they are chosen."""
+
+from __future__ import annotations
+
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from telltale.conversations import actions
+from telltale.conversations.models import Attachment, Conversation, Draft
+from telltale.web.forms import DraftForm, most_octets
+from telltale.web.views.answers import is_htmx
+
+
+@require_POST
+def attachments(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep the chosen files with the draft; what is too large is said at the field."""
+    conversation = get_object_or_404(Conversation, pk=pk)
+    form = DraftForm(request.POST)
+    if not form.is_valid():
+        return render(request, "fragments/files.html", {"file_faults": ["The text is too long."]}, status=422)
+    draft = actions.save_draft(conversation, agent=request.user, **form.cleaned_data)
+    faults = keep_uploads(request, draft) if draft else ["This reply was sent already: reload the page."]
+    context = {"draft": draft, "file_faults": faults, "conversation": conversation}
+    return render(request, "fragments/files.html", context, status=422 if faults else 200)
+
+
+def keep_uploads(request: HttpRequest, draft: Draft) -> list[str]:
+    """Attach every uploaded file. Returns what could not be taken, in words."""
+    faults = []
+    for upload in request.FILES.getlist("files"):
+        try:
+            actions.attach(draft, upload, most=most_octets())
+        except actions.TooLargeError as error:
+            faults.append(str(error))
+    return faults
+
+
+@require_POST
+def removal(request: HttpRequest, pk: int) -> HttpResponse:
+    attachment = get_object_or_404(Attachment, pk=pk, draft__agent=request.user)
+    draft = attachment.draft
+    actions.detach(attachment)
+    if is_htmx(request):
+        return render(request, "fragments/files.html", {"draft": draft, "conversation": draft.conversation})
+    return redirect("conversation", pk=draft.conversation_id)
+
+
+@require_safe
+def attachment(request: HttpRequest, pk: int) -> FileResponse:
+    """A download, never a page: whatever the file calls itself, a browser must not run it here."""
+    found = get_object_or_404(Attachment, pk=pk)
+    return FileResponse(
+        found.file.open("rb"),
+        as_attachment=True,
+        filename=found.name,
+        content_type="application/octet-stream",
+        headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"},
+    )
