@@ -126,10 +126,8 @@ RETRY_FOR = ENVIRONMENT.retry_for
 ATTENTION_AFTER = ENVIRONMENT.attention_after
 MAX_MESSAGE_SIZE = ENVIRONMENT.max_message_size
 
-
-def return_path_keys() -> list[bytes]:
-    """The keys that sign return paths, the current one first: derived, so that one secret serves all."""
-    return [
-        hashlib.blake2b(key.encode(), digest_size=32, person=b"telltale:return").digest()
-        for key in [SECRET_KEY, *SECRET_KEY_FALLBACKS]
-    ]
+# The keys that sign return paths, the current one first: derived, so that one secret serves all.
+RETURN_PATH_KEYS = [
+    hashlib.blake2b(key.encode(), digest_size=32, person=b"telltale:return").digest()
+    for key in [SECRET_KEY, *SECRET_KEY_FALLBACKS]
+]

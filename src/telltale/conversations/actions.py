@@ -9,7 +9,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
-from telltale.conversations.models import Address, Attachment, Contact, Conversation, Draft, Mailbox, Part
+from telltale.conversations.models import (
+    Address,
+    Attachment,
+    Contact,
+    Conversation,
+    Draft,
+    Mailbox,
+    Part,
+    RawMail,
+)
 from telltale.events.bell import publish
 
 PEEK = 140  # characters of a message that the list shows
@@ -77,7 +86,12 @@ def contact_for(email: str, *, name: str = "") -> Contact:
 
 @transaction.atomic
 def add_customer_message(
-    conversation: Conversation, *, from_address: str, body: str, message_id: str = ""
+    conversation: Conversation,
+    *,
+    from_address: str,
+    body: str,
+    message_id: str = "",
+    raw_mail: RawMail | None = None,
 ) -> Part:
     """A customer wrote: the address is alive, and a closed conversation is open again."""
     conversation = advance(conversation.pk)
@@ -90,6 +104,7 @@ def add_customer_message(
         from_address=from_address,
         body=body,
         message_id=message_id,
+        raw_mail=raw_mail,
     )
     set_state(conversation, Conversation.State.OPEN)
     announce(conversation, "message.received", part=part.pk)

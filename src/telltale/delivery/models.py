@@ -26,6 +26,9 @@ def one_of(field: str, values: type) -> Q:
     return Q(**{f"{field}__in": [str(value) for value in values]})  # type: ignore[attr-defined]
 
 
+IS_WAITING = Q(state__in=[state.value for state in WAITING])
+
+
 def message_path(message: OutgoingMessage, filename: str) -> str:
     return f"messages/{timezone.now():%Y/%m}/{uuid.uuid4()}.eml"
 
@@ -71,7 +74,7 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [
-            models.Index("next_attempt_at", name="delivery_queue", condition=Q(state__in=WAITING)),
+            models.Index("next_attempt_at", name="delivery_queue", condition=IS_WAITING),
             models.Index("lease_until", name="delivery_leases", condition=Q(state="sending")),
         ]
         constraints: ClassVar = [
@@ -79,8 +82,8 @@ class Delivery(models.Model):
             models.CheckConstraint(condition=one_of("state", State), name="delivery_state_known"),
             models.CheckConstraint(condition=Q(role__in=["to", "cc", "bcc"]), name="delivery_role_known"),
             models.CheckConstraint(
-                condition=Q(state__in=WAITING, next_attempt_at__isnull=False)
-                | ~Q(state__in=WAITING) & Q(next_attempt_at=None),
+                condition=(IS_WAITING & Q(next_attempt_at__isnull=False))
+                | (~IS_WAITING & Q(next_attempt_at=None)),
                 name="delivery_waits_for_a_time",
             ),
             models.CheckConstraint(

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from telltale.bounce import Verdict, explain
 from telltale.conversations.actions import advance, announce, mark_changed, touch_health
-from telltale.conversations.models import Conversation
+from telltale.conversations.models import Conversation, Mailbox
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, OutgoingMessage
 from telltale.delivery.notes import close_note, refresh_alert, write_note
 from telltale.delivery.policy import RetryAt, next_step
@@ -98,6 +98,10 @@ def mark_content_started(attempt_id: int) -> None:
     marked = Attempt.objects.filter(pk=attempt_id, ended_at=None).update(content_started_at=timezone.now())
     if not marked:
         raise LeaseLostError(f"attempt {attempt_id} was taken for lost before its content went out")
+
+
+def mailbox(mailbox_id: int) -> Mailbox:
+    return Mailbox.objects.get(pk=mailbox_id)
 
 
 def message_content(message_id: int) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random, SystemRandom
-from typing import Protocol
+from typing import Any, Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -62,7 +62,9 @@ class Relay:
     password: str = ""
 
     def __repr__(self) -> str:
-        return f"Relay({self.host!r}, {self.port}, {self.security}, username={self.username!r})"  # no password
+        return (
+            f"Relay({self.host!r}, {self.port}, {self.security}, username={self.username!r})"  # no password
+        )
 
 
 class NoRouteKind(StrEnum):
@@ -84,6 +86,10 @@ _STATUS = {
     NoRouteKind.DNS_FAILURE: (4, 3),
 }
 _TEMPORARY = {NoRouteKind.DNS_NO_ANSWER, NoRouteKind.DNS_FAILURE}
+_GETADDRINFO: dict[int | None, NoRouteKind] = {
+    socket.EAI_NONAME: NoRouteKind.NO_SUCH_DOMAIN,
+    socket.EAI_AGAIN: NoRouteKind.DNS_NO_ANSWER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,12 @@ class NoRoute:
             diagnostic_code=Diagnostic("x-local", self.text),
             stage=Stage.DNS,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    name: str
+    preference: int
 
 
 class Resolver(Protocol):
@@ -139,7 +151,17 @@ async def mail_hops(
     `ports_from_srv` asks an SRV record `_smtp._tcp.<host>` at which port each host listens: the sandbox
     has many hosts on one machine, where only one can have port 25. Off in real life.
     """
-    ...
+    if domain.startswith("["):
+        return _literal_hops(domain, port)
+    try:
+        name = ascii_domain(domain)
+    except ValueError as fault:
+        return _no_route(NoRouteKind.NO_SUCH_DOMAIN, f"DNS: {fault}")
+    hosts = await _mail_hosts(name, resolver, random or SystemRandom())
+    if isinstance(hosts, NoRoute):
+        return hosts
+    found = await asyncio.gather(*(_hops(host, resolver, port, ports_from_srv) for host in hosts))
+    return _joined(found) or _nowhere(name, hosts, found)
 
 
 async def relay_hops(relay: Relay) -> tuple[Hop, ...] | NoRoute:
@@ -147,9 +169,115 @@ async def relay_hops(relay: Relay) -> tuple[Hop, ...] | NoRoute:
 
     A relay without an address is a fault of our set-up and never permanent.
     """
-    ...
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            relay.host, relay.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+    except socket.gaierror as fault:
+        kind = _GETADDRINFO.get(fault.errno, NoRouteKind.DNS_FAILURE)
+        return NoRoute(kind, f"DNS: the relay {relay.host} has no address: {fault.strerror}", permanent=False)
+    except UnicodeError:
+        text = f"DNS: the relay's name {relay.host!r} is no domain name"
+        return NoRoute(NoRouteKind.NO_SUCH_DOMAIN, text, permanent=False)
+    addresses = dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)  # each once, in the system's order
+    return tuple(Hop(relay.host, address, relay.port) for address in addresses)[:MOST_HOPS]
 
 
 def ascii_domain(domain: str) -> str:
-    """The domain in A-labels, RFC 5890. Raises ValueError where it is no domain name."""
-    ...
+    """The domain in A-labels, RFC 5890, without a final dot. Raises ValueError where it is no domain name."""
+    try:
+        name = dns.name.from_text(domain, idna_codec=dns.name.IDNA_2008_Practical)
+    except (dns.exception.DNSException, UnicodeError) as fault:
+        raise ValueError(f"{domain!r} is no domain name ({fault})") from fault
+    if name == dns.name.root:
+        raise ValueError(f"{domain!r} is no domain name")
+    return name.to_text(omit_final_dot=True)
+
+
+def _literal_hops(literal: str, port: int) -> tuple[Hop, ...] | NoRoute:
+    """An address literal says itself where to connect: RFC 5321 section 4.1.3."""
+    text = literal.removeprefix("[").removesuffix("]")
+    is_v6 = text[:5].lower() == "ipv6:"
+    try:
+        address = str(ipaddress.IPv6Address(text[5:]) if is_v6 else ipaddress.IPv4Address(text))
+    except ValueError:
+        return _no_route(NoRouteKind.NO_SUCH_DOMAIN, f"{literal!r} is no address literal")
+    return (Hop(address, address, port),)
+
+
+async def _mail_hosts(name: str, resolver: Resolver, random: Random) -> Sequence[_Host] | NoRoute:
+    """The mail hosts of a domain, best first: its MX hosts, or where it has none, itself."""
+    try:
+        answer = await resolver.resolve(f"{name}.", "MX")
+    except dns.resolver.NoAnswer:
+        return [_Host(name, preference=0)]  # the implicit MX, RFC 5321 section 5.1
+    except dns.exception.DNSException as fault:
+        return _dns_fault(name, fault)
+    if all(record.exchange == dns.name.root for record in answer):
+        return _no_route(NoRouteKind.NULL_MX, f"DNS: {name} takes no mail (null MX, RFC 7505)")
+    hosts = [
+        _Host(record.exchange.to_text(omit_final_dot=True), record.preference)
+        for record in answer
+        if record.exchange != dns.name.root
+    ]
+    random.shuffle(hosts)  # RFC 5321 section 5.1: spread the load among hosts of the same preference
+    return sorted(hosts, key=lambda host: host.preference)[:MOST_HOPS]
+
+
+async def _hops(
+    host: _Host, resolver: Resolver, port: int, ports_from_srv: bool
+) -> tuple[Hop, ...] | NoRoute:
+    """The addresses of one mail host, IPv6 first."""
+    questions = [_records(host.name, "AAAA", resolver), _records(host.name, "A", resolver)]
+    if ports_from_srv:
+        questions.append(_records(f"_smtp._tcp.{host.name}", "SRV", resolver))
+    v6, v4, *services = await asyncio.gather(*questions)
+    for [service, *_] in (found for found in services if not isinstance(found, NoRoute) and found):
+        port = service.port
+    hops = tuple(
+        Hop(host.name, record.address, port, host.preference)
+        for found in (v6, v4)
+        if not isinstance(found, NoRoute)
+        for record in found
+    )
+    return hops or next((found for found in (v4, v6) if isinstance(found, NoRoute)), ())
+
+
+async def _records(name: str, rdtype: str, resolver: Resolver) -> Sequence[Any] | NoRoute:
+    """What DNS holds; a NoRoute only where it failed to answer."""
+    try:
+        return list(await resolver.resolve(f"{name}.", rdtype))
+    except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
+        return ()
+    except dns.exception.DNSException as fault:
+        return _dns_fault(name, fault)
+
+
+def _joined(found: Iterable[tuple[Hop, ...] | NoRoute]) -> tuple[Hop, ...]:
+    hops = (hop for of_host in found if not isinstance(of_host, NoRoute) for hop in of_host)
+    return tuple(dict.fromkeys(hops))[:MOST_HOPS]
+
+
+def _nowhere(name: str, hosts: Sequence[_Host], found: Sequence[tuple[Hop, ...] | NoRoute]) -> NoRoute:
+    """No host has an address. Where DNS failed to answer for one of them, that is not the last word."""
+    unanswered = next((of_host for of_host in found if isinstance(of_host, NoRoute)), None)
+    if unanswered:
+        return unanswered
+    if [host.name for host in hosts] == [name]:
+        return _no_route(NoRouteKind.NO_MAIL_SERVER, f"DNS: {name} has no mail server (no MX, no address)")
+    names = ", ".join(host.name for host in hosts)
+    text = f"DNS: no mail server of {name} has an address (MX: {names})"
+    return _no_route(NoRouteKind.NO_MAIL_SERVER, text)
+
+
+def _dns_fault(name: str, fault: dns.exception.DNSException) -> NoRoute:
+    match fault:
+        case dns.resolver.NXDOMAIN():
+            return _no_route(NoRouteKind.NO_SUCH_DOMAIN, f"DNS: {name} does not exist (NXDOMAIN)")
+        case dns.exception.Timeout():
+            return _no_route(NoRouteKind.DNS_NO_ANSWER, f"DNS: no answer for {name}: {fault}")
+    return _no_route(NoRouteKind.DNS_FAILURE, f"DNS: the look-up of {name} failed: {fault}")
+
+
+def _no_route(kind: NoRouteKind, text: str) -> NoRoute:
+    return NoRoute(kind, text, permanent=kind not in _TEMPORARY)

@@ -1,0 +1,136 @@
+"""The SMTP door: takes what comes back and what customers write; stores it, commits, and only then says 250.
+
+RFC 5321 section 4.2.5 and 6.1: with 250 we take the responsibility. So a mail is on the disk and in the
+database before we say it, and a process that starts anew goes on with what the last one had not read yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
+
+import django
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+django.setup()
+
+from telltale.inbound import actions  # noqa: E402  (needs Django to be set up)
+
+COMMAND_TIMEOUT = 300  # seconds; RFC 5321 section 4.5.3.2.7
+MOST_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8 wants at least as many
+
+logger = logging.getLogger(__name__)
+
+
+class Door:
+    """aiosmtpd's handler: what we answer to RCPT and to the content."""
+
+    def __init__(self) -> None:
+        self.stored = asyncio.Event()  # something waits to be read
+
+    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+            return "452 4.5.3 Too many recipients in one transaction, send the rest in another"
+        try:
+            refusal = await _in_database(actions.refusal_for, address)
+        except DatabaseError:
+            logger.exception("no answer from the database for RCPT")
+            return "451 4.3.0 Try again in a minute, our store does not answer"
+        if refusal:
+            return f"550 5.1.1 <{address}> {refusal}"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 Recipient is ours"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.original_content or b""
+        try:
+            for recipient in envelope.rcpt_tos:
+                await _in_database(
+                    actions.store,
+                    content,
+                    door="smtp",
+                    mail_from=envelope.mail_from or "",
+                    rcpt_to=recipient,
+                    peer=str(session.peer[0]) if session.peer else "",
+                )
+        except (DatabaseError, OSError):
+            logger.exception("could not store a mail")
+            return "451 4.3.0 Try again in a minute, our store does not answer"
+        self.stored.set()
+        return "250 2.0.0 Stored"
+
+    async def handle_exception(self, error: Exception) -> str:
+        logger.error("the door failed", exc_info=error)
+        return "451 4.3.0 Try again in a minute, we have a fault"
+
+    async def read_stored(self) -> None:
+        """Read what has been stored, for ever; first what an earlier process left."""
+        while True:
+            self.stored.clear()
+            try:
+                while await _in_database(actions.read_next):
+                    pass
+            except DatabaseError:
+                logger.exception("no answer from the database, looking again in a second")
+                await asyncio.sleep(1)
+                continue
+            await self.stored.wait()
+
+
+async def listen(door: Door, *, host: str, port: int) -> asyncio.Server:
+    """Open the door. Port 0 takes any free one; the server's sockets tell which."""
+
+    def session() -> SMTP:
+        return SMTP(
+            door,
+            hostname=settings.ENVIRONMENT.helo_name,
+            ident="ESMTP Telltale",
+            data_size_limit=settings.MAX_MESSAGE_SIZE * 2,  # a bounce may hold our whole mail and more
+            enable_SMTPUTF8=True,
+            timeout=COMMAND_TIMEOUT,
+            loop=loop,
+        )
+
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(session, host=host, port=port)
+
+
+async def _in_database(work: Any, *args: Any, **kwargs: Any) -> Any:
+    def with_live_connection() -> Any:
+        close_old_connections()
+        return work(*args, **kwargs)
+
+    return await sync_to_async(with_live_connection, thread_sensitive=False)()
+
+
+async def serve() -> None:
+    door = Door()
+    where = settings.ENVIRONMENT.smtp_listen
+    server = await listen(door, host=where.host, port=where.port)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    logger.info("the SMTP door is open at %s", where)
+    reader = asyncio.create_task(door.read_stored())
+    await stop.wait()
+    server.close()
+    reader.cancel()
+
+
+def main() -> None:
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()
