@@ -90,6 +90,12 @@ class NoteView:
         return self.note.closed_at is None
 
     @property
+    def headline(self) -> str:
+        """What the note says before the address."""
+        said = {"failed": "did not reach", "uncertain": "may not have reached", "delayed": "has not yet reached"}
+        return f"{self.whose_reply} {said[self.note.kind]}"
+
+    @property
     def first_way(self) -> str:
         return self.suggestion or (self.ways[0] if self.ways else "")
 

@@ -1,0 +1,37 @@
+"""What was said in one attempt, line by line, as an engineer would want to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptLine:
+    """A command of ours ("C"), a reply of the server ("S"), or what we found out ("-").
+
+    A reply of several lines is one entry, verbatim. No password is ever here; the content is a count of octets.
+    """
+
+    at: datetime
+    who: str
+    text: str
+
+
+class Transcript:
+    """The lines of one attempt, in the order in which they happened."""
+
+    def __init__(self) -> None:
+        self.lines: list[TranscriptLine] = []
+
+    def we_said(self, text: str) -> None:
+        self._add("C", text)
+
+    def server_said(self, text: str) -> None:
+        self._add("S", text)
+
+    def we_found(self, text: str) -> None:
+        self._add("-", text)
+
+    def _add(self, who: str, text: str) -> None:
+        self.lines.append(TranscriptLine(datetime.now(UTC), who, text))

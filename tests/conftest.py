@@ -1,0 +1,110 @@
+"""What many tests need: a desk with an agent, a mailbox and a conversation."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from telltale.mail.reply import SmtpReply
+from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
+from telltale.smtp.session import AttemptResult, Outcome, TranscriptLine
+
+
+@pytest.fixture
+def agent(db):
+    from telltale.accounts.models import Agent
+
+    return Agent.objects.create_user("maya@lamp.example", "correct horse battery", name="Maya", is_admin=True)
+
+
+@pytest.fixture
+def colleague(db):
+    from telltale.accounts.models import Agent
+
+    return Agent.objects.create_user("jonas@lamp.example", "correct horse battery", name="Jonas")
+
+
+@pytest.fixture
+def mailbox(db):
+    from telltale.conversations.models import Mailbox
+
+    return Mailbox.objects.create(name="Lamp & Co", address="support@lamp.example")
+
+
+@pytest.fixture
+def conversation(mailbox):
+    """Ana wrote from ana@oldworks.example; she also has an address at gmail.example."""
+    from telltale.conversations.actions import add_customer_message, open_conversation
+    from telltale.conversations.models import Address, Contact
+
+    ana = Contact.objects.create(name="Ana Ribeiro")
+    for email in ("ana@oldworks.example", "ana.ribeiro@gmail.example"):
+        Address.objects.create(contact=ana, email=email)
+    conversation = open_conversation(mailbox=mailbox, contact=ana, subject="Where is my refund?")
+    add_customer_message(
+        conversation,
+        from_address="ana@oldworks.example",
+        body="Could you check?",
+        message_id="<first@oldworks.example>",
+    )
+    conversation.refresh_from_db()
+    return conversation
+
+
+@pytest.fixture
+def reply(conversation, agent) -> Callable:
+    """Sends a reply to these addresses and returns its deliveries, in that order."""
+    from telltale.delivery.actions import Recipient, send_reply
+    from telltale.delivery.models import Delivery
+
+    def send(*addresses: str, key: uuid.UUID | None = None, **options):
+        roles = [Delivery.Role.TO, *[Delivery.Role.CC] * (len(addresses) - 1)]
+        part = send_reply(
+            conversation,
+            agent=agent,
+            recipients=[Recipient(role, address) for role, address in zip(roles, addresses, strict=True)],
+            body="The refund left us this morning.",
+            key=key or uuid.uuid4(),
+            **options,
+        )
+        return list(Delivery.objects.filter(message__part=part))
+
+    return send
+
+
+def answered(words: str, *, recipient: str, stage: Stage = Stage.RCPT, host: str = "mx.example") -> AttemptResult:
+    """What a session returns when a server answered with these words."""
+    reply = SmtpReply.from_wire(words.encode())
+    report = None if reply.is_positive else RecipientReport.from_reply(
+        reply, recipient=recipient, remote_mta=host, stage=stage
+    )
+    outcome = Outcome.ACCEPTED if reply.is_positive else Outcome.FAILED if reply.is_permanent else Outcome.DELAYED
+    return _result(outcome, stage, report, reply, host)
+
+
+def found_out(text: str, *, recipient: str, outcome: Outcome = Outcome.DELAYED, stage: Stage = Stage.CONNECT):
+    """What a session returns when no server answered."""
+    action = Action.FAILED if outcome == Outcome.FAILED else Action.DELAYED
+    report = RecipientReport(recipient, action, diagnostic_code=Diagnostic("x-local", text), stage=stage)
+    return _result(outcome, stage, report, None, "mx.example")
+
+
+def _result(outcome, stage, report, reply, host) -> AttemptResult:
+    now = datetime.now(UTC)
+    return AttemptResult(
+        outcome=outcome,
+        stage=stage,
+        report=report,
+        reply=reply,
+        remote_host=host,
+        remote_ip="127.0.0.1",
+        tls_version="",
+        tls_verified=None,
+        queue_id="",
+        transcript=(TranscriptLine(now, "S", str(reply)),) if reply else (),
+        started_at=now,
+        ended_at=now,
+    )
