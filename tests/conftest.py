@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +11,18 @@ import pytest
 from telltale.mail.reply import SmtpReply
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.smtp.session import AttemptResult, Outcome, TranscriptLine
+from tests.plugin import cluster, has_own_database
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> Iterator[None]:
+    """Called by pytest-django before it makes the test database."""
+    if not has_own_database:
+        yield
+        return
+    cluster.start()
+    yield
+    cluster.stop()
 
 
 @pytest.fixture
@@ -75,13 +87,19 @@ def reply(conversation, agent) -> Callable:
     return send
 
 
-def answered(words: str, *, recipient: str, stage: Stage = Stage.RCPT, host: str = "mx.example") -> AttemptResult:
+def answered(
+    words: str, *, recipient: str, stage: Stage = Stage.RCPT, host: str = "mx.example"
+) -> AttemptResult:
     """What a session returns when a server answered with these words."""
     reply = SmtpReply.from_wire(words.encode())
-    report = None if reply.is_positive else RecipientReport.from_reply(
-        reply, recipient=recipient, remote_mta=host, stage=stage
+    report = (
+        None
+        if reply.is_positive
+        else RecipientReport.from_reply(reply, recipient=recipient, remote_mta=host, stage=stage)
     )
-    outcome = Outcome.ACCEPTED if reply.is_positive else Outcome.FAILED if reply.is_permanent else Outcome.DELAYED
+    outcome = (
+        Outcome.ACCEPTED if reply.is_positive else Outcome.FAILED if reply.is_permanent else Outcome.DELAYED
+    )
     return _result(outcome, stage, report, reply, host)
 
 

@@ -10,35 +10,22 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from telltale.postgres import Cluster
+from telltale.postgres.cluster import ADMIN
 
 # Not below the project: the server runs as another user where the tests run as root.
 _folder = Path(tempfile.mkdtemp(prefix="telltale-tests-"))
 _folder.chmod(0o711)
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-_cluster = Cluster(_folder / "postgres", log=_folder / "postgres.log", durable=False)
-_has_own_database = not os.environ.get("DATABASE_URL")
+cluster = Cluster(_folder / "postgres", log=_folder / "postgres.log", durable=False)
+has_own_database = not os.environ.get("DATABASE_URL")
 
 for name in [name for name in os.environ if name.startswith("TELLTALE_") and name != "TELLTALE_POSTGRES_BIN"]:
     del os.environ[name]  # the tests say themselves what they want
 os.environ["SECRET_KEY"] = "tests-only-" * 5
 os.environ["TELLTALE_DATA"] = str(_folder / "data")
 os.environ["TELLTALE_HELO"] = "desk.lamp.example"
-if _has_own_database:
-    os.environ["DATABASE_URL"] = _cluster.dsn()
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> Iterator[None]:
-    """Called by pytest-django before it makes the test database."""
-    if not _has_own_database:
-        yield
-        return
-    _cluster.start()
-    yield
-    _cluster.stop()
+if has_own_database:
+    os.environ["DATABASE_URL"] = cluster.dsn(role=ADMIN)  # only the admin may make a test database

@@ -72,8 +72,15 @@ def test_the_rooms_below_the_line_know_no_django(room: str):
 @pytest.mark.parametrize("room", ["mail", "bounce"])
 def test_the_engine_runs_on_the_standard_library_alone(room: str):
     code = f"import sys, telltale.{room}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
 
     assert set(loaded) - set(sys.stdlib_module_names) <= {
-        "telltale", "__main__", "__mp_main__", "sitecustomize", "_virtualenv", "_distutils_hack",
+        "telltale",
+        "__main__",
+        "__mp_main__",
+        "sitecustomize",
+        "_virtualenv",
+        "_distutils_hack",
     } | {name for name in loaded if name.startswith(("__editable__", "_telltale"))}

@@ -226,7 +226,11 @@ def test_a_connection_lost_behind_the_final_dot_is_uncertain(reply):
 
     queue.record_result(
         claimed.attempt_id,
-        found_out("lost after the message had been handed over", recipient=delivery.recipient, outcome=Outcome.UNCERTAIN),
+        found_out(
+            "lost after the message had been handed over",
+            recipient=delivery.recipient,
+            outcome=Outcome.UNCERTAIN,
+        ),
     )
 
     delivery.refresh_from_db()

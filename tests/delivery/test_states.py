@@ -12,7 +12,12 @@ def test_every_state_has_its_row():
 
 
 def test_accepted_never_becomes_delivered_without_a_report():
-    ways = {event for events in TRANSITIONS.values() for event, state in events.items() if state == State.DELIVERED}
+    ways = {
+        event
+        for events in TRANSITIONS.values()
+        for event, state in events.items()
+        if state == State.DELIVERED
+    }
 
     assert ways == {Event.REPORTED_DELIVERED}
 
@@ -27,5 +32,7 @@ def test_what_was_cancelled_stays_cancelled():
 
 
 def test_an_impossible_event_says_what_would_be_possible():
-    with pytest.raises(ImpossibleTransitionError, match="a delivery that is held cannot be claimed; possible: unheld"):
+    with pytest.raises(
+        ImpossibleTransitionError, match="a delivery that is held cannot be claimed; possible: unheld"
+    ):
         after(State.HELD, Event.CLAIMED)

@@ -33,7 +33,9 @@ class Addressed(Protocol):
 class WayOut:
     """Finds the way for each delivery and goes it. With `sandbox`, no mail leaves this machine."""
 
-    def __init__(self, sessions: Sessions, resolver: Resolver, *, port: int = 25, sandbox: bool = False) -> None:
+    def __init__(
+        self, sessions: Sessions, resolver: Resolver, *, port: int = 25, sandbox: bool = False
+    ) -> None:
         self._sessions = sessions
         self._resolver = resolver
         self._port = port
@@ -103,7 +105,8 @@ def _outside_the_sandbox(delivery: Addressed) -> RecipientReport:
         action=Action.FAILED,
         diagnostic_code=Diagnostic(
             "x-local",
-            f"The sandbox sends nothing outside this machine, and {delivery.domain} is no domain of the sandbox.",
+            "The sandbox sends nothing outside this machine, "
+            f"and {delivery.domain} is no domain of the sandbox.",
         ),
         stage=Stage.DNS,
     )

@@ -17,7 +17,7 @@ class DurableStorage(FileSystemStorage):
     """
 
     def _save(self, name: str, content: Any) -> str:
-        saved = super()._save(name, content)
+        saved: str = super()._save(name, content)  # type: ignore[misc]  # Django documents it, the stubs lack it
         path = Path(self.path(saved))
         _flush(path)
         _flush(path.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
@@ -52,7 +53,9 @@ def add_part(conversation: Conversation, kind: Part.Kind, **fields: object) -> P
         conversation=conversation, kind=kind, first_version=version, version=version, **fields
     )
     if kind in (Part.Kind.CUSTOMER_MESSAGE, Part.Kind.REPLY, Part.Kind.INTERNAL_NOTE):
-        prefix = "" if kind == Part.Kind.CUSTOMER_MESSAGE else "You: " if kind == Part.Kind.REPLY else "Note: "
+        prefix = (
+            "" if kind == Part.Kind.CUSTOMER_MESSAGE else "You: " if kind == Part.Kind.REPLY else "Note: "
+        )
         conversation.peek = prefix + " ".join(part.body.split())[:PEEK]
         conversation.updated_at = part.created_at
         conversation.save(update_fields=["peek", "updated_at"])
@@ -69,7 +72,9 @@ def mark_changed(conversation: Conversation, *part_ids: int) -> None:
 
 
 @transaction.atomic
-def open_conversation(*, mailbox: Mailbox, contact: Contact, subject: str, assignee: Agent | None = None) -> Conversation:
+def open_conversation(
+    *, mailbox: Mailbox, contact: Contact, subject: str, assignee: Agent | None = None
+) -> Conversation:
     return Conversation.objects.create(mailbox=mailbox, contact=contact, subject=subject, assignee=assignee)
 
 
@@ -166,7 +171,7 @@ def save_draft(conversation: Conversation, *, agent: Agent, key: uuid.UUID, **fi
 
 
 @transaction.atomic
-def attach(draft: Draft, upload: UploadedFile, *, most: int) -> Attachment:
+def attach(draft: Draft, upload: UploadedFile[Any], *, most: int) -> Attachment:
     """Keep a file with the draft. Raises TooLargeError where the draft's files would exceed `most` octets."""
     draft = Draft.objects.select_for_update().get(pk=draft.pk)
     size = upload.size or 0
@@ -197,4 +202,3 @@ def megabytes(octets: int) -> str:
 def touch_health(email: str, **fields: object) -> None:
     """What has been learnt about one address; nothing where no contact has it."""
     Address.objects.filter(email__iexact=email).update(**fields)
-

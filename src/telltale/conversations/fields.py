@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import models
 
 
-class EncryptedTextField(models.TextField):
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # no subscript at run time
     """Text in Python, a Fernet token in the database, under SECRET_KEY and its predecessors."""
 
     def get_prep_value(self, value: Any) -> str:

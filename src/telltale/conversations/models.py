@@ -35,7 +35,9 @@ class Mailbox(models.Model):
     relay_security = models.CharField(max_length=8, choices=Security.choices, default=Security.STARTTLS)
     relay_username = models.CharField(max_length=254, blank=True)
     relay_password = EncryptedTextField(blank=True)
-    reopen_on_failure = models.BooleanField(default=True)  # a reply that failed re-opens a closed conversation
+    reopen_on_failure = models.BooleanField(
+        default=True
+    )  # a reply that failed re-opens a closed conversation
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -86,7 +88,8 @@ class Address(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(Lower("email"), name="address_email_once"),
             models.CheckConstraint(
-                condition=Q(dead_since=None) | Q(last_failed_at__isnull=False), name="address_dead_has_a_failure"
+                condition=Q(dead_since=None) | Q(last_failed_at__isnull=False),
+                name="address_dead_has_a_failure",
             ),
         ]
 
@@ -114,12 +117,18 @@ class Conversation(models.Model):
         DELAYED = "delayed", "Delayed"
         NONE = "", "None"
 
-    subject = models.CharField(max_length=998, blank=True)  # RFC 5322 section 2.1.1: a line has 998 characters
+    subject = models.CharField(
+        max_length=998, blank=True
+    )  # RFC 5322 section 2.1.1: a line has 998 characters
     state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
     mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="conversations")
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="conversations")
     assignee = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="conversations",
     )
     version = models.PositiveBigIntegerField(default=0)
     alert = models.CharField(max_length=9, choices=Alert.choices, default=Alert.NONE, blank=True)
@@ -131,11 +140,15 @@ class Conversation(models.Model):
 
     class Meta:
         indexes: ClassVar = [
-            models.Index("state", "-updated_at", "-id", name="conversation_by_time"),
+            models.Index(fields=["state", "-updated_at", "-id"], name="conversation_by_time"),
             models.Index(
-                "assignee", "-updated_at", "-id", name="conversation_by_assignee", condition=Q(state="open")
+                fields=["assignee", "-updated_at", "-id"],
+                name="conversation_by_assignee",
+                condition=Q(state="open"),
             ),
-            models.Index("alert", "-updated_at", "-id", name="conversation_by_alert", condition=~Q(alert="")),
+            models.Index(
+                fields=["alert", "-updated_at", "-id"], name="conversation_by_alert", condition=~Q(alert="")
+            ),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(
@@ -159,7 +172,7 @@ def raw_mail_path(mail: RawMail, filename: str) -> str:
 
 
 class RawMail(models.Model):
-    """One mail as it came through a door, stored and committed before we say 250; and what it turned out to be."""
+    """One mail as it came through a door, stored before we say 250, and what it turned out to be."""
 
     class Fate(models.TextChoices):
         WAITING = "waiting", "not read yet"
@@ -180,11 +193,12 @@ class RawMail(models.Model):
     class Meta:
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [
-            models.Index("id", name="raw_mail_waiting", condition=Q(fate="waiting")),
+            models.Index(fields=["id"], name="raw_mail_waiting", condition=Q(fate="waiting")),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(fate__in=["waiting", "report", "message", "quarantined"]), name="raw_mail_fate_known"
+                condition=Q(fate__in=["waiting", "report", "message", "quarantined"]),
+                name="raw_mail_fate_known",
             ),
         ]
 
@@ -211,9 +225,15 @@ class Part(models.Model):
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, null=True, blank=True)
     from_address = models.CharField(max_length=254, blank=True)
     body = models.TextField(blank=True)
-    message_id = models.CharField(max_length=998, blank=True)  # with its angle brackets, RFC 5322 section 3.6.4
-    key = models.UUIDField(default=uuid.uuid4, unique=True)  # one form, one part: a second click finds the first
-    raw_mail = models.ForeignKey(RawMail, on_delete=models.SET_NULL, null=True, blank=True, related_name="parts")
+    message_id = models.CharField(
+        max_length=998, blank=True
+    )  # with its angle brackets, RFC 5322 section 3.6.4
+    key = models.UUIDField(
+        default=uuid.uuid4, unique=True
+    )  # one form, one part: a second click finds the first
+    raw_mail = models.ForeignKey(
+        RawMail, on_delete=models.SET_NULL, null=True, blank=True, related_name="parts"
+    )
     first_version = models.PositiveBigIntegerField()
     version = models.PositiveBigIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
@@ -221,12 +241,14 @@ class Part(models.Model):
     class Meta:
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [
-            models.Index("conversation", "version", name="part_by_version"),
-            models.Index("message_id", name="part_by_message_id", condition=~Q(message_id="")),
+            models.Index(fields=["conversation", "version"], name="part_by_version"),
+            models.Index(fields=["message_id"], name="part_by_message_id", condition=~Q(message_id="")),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(kind__in=["customer_message", "reply", "internal_note", "delivery_note", "event"]),
+                condition=Q(
+                    kind__in=["customer_message", "reply", "internal_note", "delivery_note", "event"]
+                ),
                 name="part_kind_known",
             ),
             models.CheckConstraint(
@@ -272,8 +294,12 @@ def attachment_path(attachment: Attachment, filename: str) -> str:
 class Attachment(models.Model):
     """A file of a part, or of a draft until that is sent."""
 
-    part = models.ForeignKey(Part, on_delete=models.CASCADE, null=True, blank=True, related_name="attachments")
-    draft = models.ForeignKey(Draft, on_delete=models.CASCADE, null=True, blank=True, related_name="attachments")
+    part = models.ForeignKey(
+        Part, on_delete=models.CASCADE, null=True, blank=True, related_name="attachments"
+    )
+    draft = models.ForeignKey(
+        Draft, on_delete=models.CASCADE, null=True, blank=True, related_name="attachments"
+    )
     file = models.FileField(upload_to=attachment_path, storage=default_storage, max_length=120)
     name = models.CharField(max_length=255)
     content_type = models.CharField(max_length=127, default="application/octet-stream")

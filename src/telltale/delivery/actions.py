@@ -112,8 +112,9 @@ def retry(delivery: Delivery, *, agent: Agent, at: datetime | None = None) -> No
     conversation, delivery = _locked(delivery)
     _refuse_impossible(delivery, Event.RETRIED)
     now = timezone.now()
-    delivery.move(Event.RETRIED, next_attempt_at=max(at or now, now))
-    delivery.queued_at = delivery.next_attempt_at  # the lifetime counts anew
+    when = max(at or now, now)
+    delivery.move(Event.RETRIED, next_attempt_at=when)
+    delivery.queued_at = when  # the lifetime counts anew
     delivery.save()
     close_note(delivery, DeliveryNote.Closed.RETRIED, conversation=conversation, agent=agent)
     _changed(conversation, delivery, "delivery.retried")
@@ -141,7 +142,9 @@ def send_to_another_address(delivery: Delivery, *, agent: Agent, address: str) -
         delivery.move(Event.CANCELLED)
         delivery.save()
     close_note(delivery, DeliveryNote.Closed.REDIRECTED, conversation=conversation, agent=agent)
-    add_event(conversation, f"{agent.name} sent the reply to {address} instead of {delivery.recipient}", agent)
+    add_event(
+        conversation, f"{agent.name} sent the reply to {address} instead of {delivery.recipient}", agent
+    )
     _changed(conversation, delivery, "delivery.redirected")
     return alternative
 

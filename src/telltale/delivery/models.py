@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
@@ -74,8 +75,8 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [
-            models.Index("next_attempt_at", name="delivery_queue", condition=IS_WAITING),
-            models.Index("lease_until", name="delivery_leases", condition=Q(state="sending")),
+            models.Index(fields=["next_attempt_at"], name="delivery_queue", condition=IS_WAITING),
+            models.Index(fields=["lease_until"], name="delivery_leases", condition=Q(state="sending")),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint("message", Lower("recipient"), name="delivery_once_per_recipient"),
@@ -96,7 +97,7 @@ class Delivery(models.Model):
     def __str__(self) -> str:
         return f"{self.recipient} ({self.state})"
 
-    def move(self, event: Event, *, next_attempt_at: object = None) -> None:
+    def move(self, event: Event, *, next_attempt_at: datetime | None = None) -> None:
         """Let `event` happen. The only place that sets the state; the caller holds the row and saves."""
         self.state = after(State(self.state), event).value
         self.next_attempt_at = next_attempt_at
@@ -157,7 +158,9 @@ class Report(models.Model):
         DSN = "dsn", "a delivery status notification"
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="reports")
-    attempt = models.ForeignKey(Attempt, on_delete=models.SET_NULL, null=True, blank=True, related_name="reports")
+    attempt = models.ForeignKey(
+        Attempt, on_delete=models.SET_NULL, null=True, blank=True, related_name="reports"
+    )
     returned_mail = models.ForeignKey(
         RawMail, on_delete=models.SET_NULL, null=True, blank=True, related_name="reports"
     )
@@ -216,7 +219,9 @@ class DeliveryNote(models.Model):
         CANCELLED = "cancelled", "cancelled"
         OVERTAKEN = "overtaken", "overtaken by a newer note"
 
-    part = models.OneToOneField(Part, on_delete=models.CASCADE, primary_key=True, related_name="delivery_note")
+    part = models.OneToOneField(
+        Part, on_delete=models.CASCADE, primary_key=True, related_name="delivery_note"
+    )
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="notes")
     report = models.ForeignKey(Report, on_delete=models.PROTECT, related_name="notes")
     kind = models.CharField(max_length=9, choices=Kind.choices)

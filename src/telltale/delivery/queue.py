@@ -83,7 +83,9 @@ def _as_claim(attempt: Attempt) -> Claim:
 
 def next_due() -> datetime | None:
     """When the next waiting delivery wants its try; None where nothing waits."""
-    return Delivery.objects.filter(state__in=WAITING).aggregate(at=Min("next_attempt_at"))["at"]
+    waiting = Delivery.objects.filter(state__in=WAITING)
+    due: datetime | None = waiting.aggregate(at=Min("next_attempt_at"))["at"]
+    return due
 
 
 def extend_leases(owner: uuid.UUID, *, lease: timedelta) -> None:
@@ -122,7 +124,9 @@ def record_result(attempt_id: int, result: AttemptResult) -> None:
     if result.outcome == Outcome.ACCEPTED:
         _accept(conversation, delivery)
     elif not came_late and result.report:
-        _refuse(conversation, delivery, attempt, result.report, unconfirmed=result.outcome == Outcome.UNCERTAIN)
+        _refuse(
+            conversation, delivery, attempt, result.report, unconfirmed=result.outcome == Outcome.UNCERTAIN
+        )
     mark_changed(conversation, delivery.message.part_id)
     refresh_alert(conversation)
     announce(conversation, "delivery.changed", delivery=delivery.pk)
@@ -139,7 +143,8 @@ def _close_attempt(attempt: Attempt, result: AttemptResult) -> None:
     attempt.queue_id = result.queue_id[:255]
     attempt.reply = without_nul(str(result.reply)) if result.reply else ""
     attempt.transcript = [
-        [line.at.isoformat(timespec="milliseconds"), line.who, without_nul(line.text)] for line in result.transcript
+        [line.at.isoformat(timespec="milliseconds"), line.who, without_nul(line.text)]
+        for line in result.transcript
     ]
 
 

@@ -13,6 +13,7 @@ import signal
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -111,10 +112,8 @@ class Worker:
         nap = LONGEST_NAP
         if due is not None and len(self._tries) < self._concurrency:
             nap = min(max((due - timezone.now()).total_seconds(), 0.0), LONGEST_NAP)
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), nap)
-        except TimeoutError:
-            pass
 
     async def _hear_bells(self) -> None:
         async for _ in listen(QUEUE):

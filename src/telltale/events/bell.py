@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from django.db import connection
+from psycopg import sql
 
 from telltale.events.models import Event
 
@@ -36,7 +36,7 @@ def ring(channel: str, payload: str = "") -> None:
 
 
 async def listen(channel: str) -> AsyncIterator[str | None]:
-    """The payloads that ring on `channel`, for ever. None means: connected anew, bells may have been missed."""
+    """The payloads that ring on `channel`, for ever. None: connected anew, bells may have been missed."""
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(

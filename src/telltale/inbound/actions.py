@@ -1,7 +1,7 @@
 """What becomes of a mail that came in: stored, read, and put where it belongs.
 
-Trust: a report that came to a return path that we signed is proven; nothing weaker changes anything here. What
-matches nothing waits in quarantine.
+Trust: a report that came to a return path that we signed is proven; nothing weaker changes anything here.
+What matches nothing waits in quarantine.
 """
 
 from __future__ import annotations
@@ -113,5 +113,7 @@ def _conversation_for(letter: Letter, mailbox: Mailbox) -> Conversation:
 def _takes_part(conversation: Conversation, address: str) -> bool:
     return (
         conversation.contact.addresses.filter(email__iexact=address).exists()
-        or Delivery.objects.filter(message__part__conversation=conversation, recipient__iexact=address).exists()
+        or Delivery.objects.filter(
+            message__part__conversation=conversation, recipient__iexact=address
+        ).exists()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.errors import HeaderParseError
@@ -46,10 +47,9 @@ def read_letter(raw: bytes) -> Letter:
 def header(message: Message, name: str) -> str:
     """A header's words, decoded and on one line."""
     value = str(message.get(name, ""))
-    try:
+    # An unknown charset or a broken encoding: the raw words say more than nothing.
+    with suppress(HeaderParseError, LookupError, ValueError):
         value = str(make_header(decode_header(value)))
-    except (HeaderParseError, LookupError, ValueError):
-        pass  # an unknown charset or broken encoding: the raw words say more than nothing
     return " ".join(value.replace("\0", "").split())
 
 

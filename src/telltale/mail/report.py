@@ -25,7 +25,7 @@ class Action(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where in an attempt the answer came. Filters answer "user unknown" at DATA; hosts refuse us at CONNECT."""
+    """Where in an attempt the answer came. A host that refuses us does so early, a filter at the end."""
 
     DNS = "DNS"
     CONNECT = "CONNECT"
@@ -101,7 +101,7 @@ class RecipientReport:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """A whole delivery status notification: the message it is about and each recipient. RFC 3464 section 2.1."""
+    """A whole delivery status notification: the message and each recipient. RFC 3464 section 2.1."""
 
     recipients: tuple[RecipientReport, ...]
     reporting_mta: str = ""

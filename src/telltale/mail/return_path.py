@@ -45,7 +45,7 @@ def sign(delivery_id: int, *, domain: str, key: bytes, now: datetime) -> str:
 
 
 def verify(address: str, *, keys: Sequence[bytes], now: datetime) -> ReturnPath | Fault:
-    """Whose return path this is. `keys` are the current key and those before it, so that keys can be changed."""
+    """Whose return path this is. `keys`: the current one and those before it, so that keys can be changed."""
     local_part = address.rpartition("@")[0].lower()
     stem, _, signature = local_part.rpartition("-")
     match stem.split("-"):
@@ -54,7 +54,8 @@ def verify(address: str, *, keys: Sequence[bytes], now: datetime) -> ReturnPath 
         case _:
             return Fault.NOT_OURS
     if not any(
-        hmac.compare_digest(_signature(stem, key).encode(), signature.encode("utf-8", "replace")) for key in keys
+        hmac.compare_digest(_signature(stem, key).encode(), signature.encode("utf-8", "replace"))
+        for key in keys
     ):
         return Fault.FORGED
     made_on = _EPOCH + timedelta(days=int(day, 36))

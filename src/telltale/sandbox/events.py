@@ -115,7 +115,9 @@ class Journal:
                     if count <= 0:
                         return heard
         except TimeoutError:
-            known = ", ".join(f"{heard.kind} {heard.recipient}" for heard in list(self.events)[-5:]) or "nothing"
+            known = (
+                ", ".join(f"{heard.kind} {heard.recipient}" for heard in list(self.events)[-5:]) or "nothing"
+            )
             who = f" for {recipient}" if recipient else ""
             raise TimeoutError(f"no {kind}{who} within {within} s; the last events: {known}") from None
         finally:

@@ -75,8 +75,12 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("blocklisted", _RCPT, Manner.REFUSE, "Our sending server is on a block list."),
     Scenario("auth", _CONTENT, Manner.REFUSE, "Our domain fails its authentication checks."),
     # For now
-    Scenario("rate-limited", _RCPT, Manner.REFUSE_TWICE, "We send too much: two refusals, then it is accepted."),
-    Scenario("greylist", _RCPT, Manner.GREYLIST, "Greylisting: refused at first, accepted after some seconds."),
+    Scenario(
+        "rate-limited", _RCPT, Manner.REFUSE_TWICE, "We send too much: two refusals, then it is accepted."
+    ),
+    Scenario(
+        "greylist", _RCPT, Manner.GREYLIST, "Greylisting: refused at first, accepted after some seconds."
+    ),
     Scenario("temporary", _RCPT, Manner.REFUSE, "A temporary fault of the server that never ends."),
     Scenario("421-always", _RCPT, Manner.REFUSE, "The server says 421 and closes the connection, each time."),
     # Bare and odd
@@ -86,15 +90,21 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("slow", _RCPT, Manner.SLOW, "The server thinks for ten seconds, then accepts."),
     Scenario("silent", _RCPT, Manner.SILENT, "The server never answers."),
     Scenario("drop-at-rcpt", _RCPT, Manner.DROP, "The server closes the connection instead of an answer."),
-    Scenario("drop-in-data", _DATA, Manner.DROP_INSIDE, "The connection breaks in the middle of the content."),
-    Scenario("drop-after-data", _CONTENT, Manner.DROP, "The connection breaks after the final dot: did it arrive?"),
+    Scenario(
+        "drop-in-data", _DATA, Manner.DROP_INSIDE, "The connection breaks in the middle of the content."
+    ),
+    Scenario(
+        "drop-after-data", _CONTENT, Manner.DROP, "The connection breaks after the final dot: did it arrive?"
+    ),
     # Accepted, and then
     Scenario("bounce-later", _CONTENT, Manner.ACCEPT, "A bounce says: no such mailbox.", Later.FAILED),
     Scenario("full-later", _CONTENT, Manner.ACCEPT, "A bounce says: the mailbox is full.", Later.FAILED),
     Scenario("expired", _CONTENT, Manner.ACCEPT, "A bounce says: given up after many tries.", Later.FAILED),
     Scenario("delayed-later", _CONTENT, Manner.ACCEPT, "A warning says: not delivered yet.", Later.DELAYED),
     Scenario("delivered-later", _CONTENT, Manner.ACCEPT, "A report says: delivered.", Later.DELIVERED),
-    Scenario("vacation", _CONTENT, Manner.ACCEPT, "The customer is away: an automatic answer.", Later.AUTO_REPLY),
+    Scenario(
+        "vacation", _CONTENT, Manner.ACCEPT, "The customer is away: an automatic answer.", Later.AUTO_REPLY
+    ),
 )
 
 BY_NAME: Mapping[str, Scenario] = {scenario.name: scenario for scenario in SCENARIOS}

@@ -1,6 +1,6 @@
 """One SMTP session with one host: RFC 5321 sections 3.1 to 3.8, STARTTLS (RFC 3207), AUTH (RFC 4954).
 
-Rule 1: before the content nothing is delivered. Where a host refuses the session, or is lost, the next may help.
+Rule 1: before the content nothing is delivered. Where a host refuses the session or is lost, try the next.
 Rule 2: once the final dot is written, only the host's own answer says what became of the message.
 """
 

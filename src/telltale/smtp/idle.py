@@ -10,7 +10,7 @@ from telltale.smtp.transcript import Transcript
 
 
 class IdleConnections:
-    """What `take` gives, nobody else has. What `put` cannot keep is sent off with a QUIT in the background."""
+    """What `take` gives, nobody else has. What `put` cannot keep gets its QUIT in the background."""
 
     def __init__(self, idle_seconds: float, messages_per_connection: int) -> None:
         self._idle_seconds = idle_seconds

@@ -60,7 +60,7 @@ class Stopped(Exception):  # noqa: N818 - no error: the driver's way from the wi
 
 
 class TlsFailed(Stopped):
-    """No TLS came about. `untrusted` is why the certificate is not trusted, "" where that is not the cause."""
+    """No TLS came about. `untrusted` is why the certificate is not trusted, "" where that is not why."""
 
     def __init__(self, obstacle: Obstacle, *, untrusted: str = "") -> None:
         super().__init__(obstacle)

@@ -127,7 +127,7 @@ class Resolver(Protocol):
     async def resolve(self, qname: str, rdtype: str, /) -> dns.resolver.Answer: ...
 
 
-def make_resolver(nameserver: tuple[str, int] | None = None) -> Resolver:
+def make_resolver(nameserver: tuple[str, int] | None = None) -> dns.asyncresolver.Resolver:
     """A resolver that asks the system's name servers, or the one at this address and port."""
     resolver = dns.asyncresolver.Resolver(configure=nameserver is None)
     if nameserver:

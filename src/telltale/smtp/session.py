@@ -2,7 +2,7 @@
 
 Rule 1: what a server says is kept verbatim; what we found out ourselves is "x-local" and never looks like it.
 Rule 2: the world's failures are an `AttemptResult`. Only our own mistakes are raised.
-Rule 3: a connection lost after the final dot was written is "uncertain"; lost before it, nothing was delivered.
+Rule 3: lost after the final dot was written, a message is "uncertain"; lost before it, it was not delivered.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Sessions:
         messages_per_connection: int = 100,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`hello` is our name in EHLO. `tls_context` verifies certificates; by default against the system's."""
+        """`hello` is our name in EHLO. `tls_context` verifies certificates; by default the system's."""
         if not hello.isascii() or not hello.isprintable() or not hello or " " in hello:
             raise ValueError(f"{hello!r} cannot stand behind EHLO")
         self._client = Client(hello, timeouts, tls_context or ssl.create_default_context(), _unverifying())

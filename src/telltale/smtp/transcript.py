@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 class TranscriptLine:
     """A command of ours ("C"), a reply of the server ("S"), or what we found out ("-").
 
-    A reply of several lines is one entry, verbatim. No password is ever here; the content is a count of octets.
+    A reply of several lines is one entry, verbatim. No password is here; the content is a count of octets.
     """
 
     at: datetime

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Coroutine
 from typing import Any, cast
 
-from aiosmtplib import SMTPReadTimeoutError, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib import SMTPResponse, SMTPResponseException, SMTPServerDisconnected
 from aiosmtplib.protocol import SMTPProtocol
 
 from telltale.mail.reply import SmtpReply
@@ -70,13 +70,13 @@ class Wire(SMTPProtocol):
         return str(tls.version()).replace("TLSv", "TLS ") if tls else ""
 
     async def greeting(self, *, seconds: float) -> SmtpReply:
-        return await self._reply(self.read_response(timeout=seconds), "the greeting", seconds)
+        return await self._reply(self.read_response(), "the greeting", seconds)
 
     async def command(self, line: str, *, awaited: str, seconds: float) -> SmtpReply:
-        """Say `line`, hear the answer. `awaited` names it in the text of a fault: "the reply to MAIL FROM"."""
+        """Say `line`, hear the answer. `awaited` names it for the text of a fault: "the reply to DATA"."""
         if self._heard:
             return self._unasked()
-        return await self._reply(self.execute_command(line.encode(), timeout=seconds), awaited, seconds)
+        return await self._reply(self.execute_command(line.encode()), awaited, seconds)
 
     async def handshake(self, context: ssl.SSLContext, *, host: str, seconds: float) -> None:
         """Go on in TLS: RFC 3207 section 4. The fault is `untrusted` where only the certificate was wrong."""
@@ -119,7 +119,7 @@ class Wire(SMTPProtocol):
 
     async def content_reply(self, *, seconds: float) -> SmtpReply:
         """The answer to the final dot. A fault leaves it open whether the message arrived."""
-        return await self._reply(self.read_response(timeout=seconds), "the reply to the message", seconds)
+        return await self._reply(self.read_response(), "the reply to the message", seconds)
 
     def abort(self) -> None:
         """Drop the connection, with all that is not yet written."""
@@ -167,15 +167,17 @@ class Wire(SMTPProtocol):
 
     def _use(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        # "Writable" means for us: all has been passed on. asyncio's TLS takes a high limit of 0 for "always full".
+        # "Writable" is to mean: all has been passed on. To asyncio's TLS a high limit of 0 is "always full".
         cast(asyncio.WriteTransport, transport).set_write_buffer_limits(high=1, low=0)
 
     async def _reply(
         self, answer: Coroutine[Any, Any, SMTPResponse], awaited: str, seconds: float
     ) -> SmtpReply:
         try:
-            await answer
-        except SMTPReadTimeoutError as fault:
+            # Not aiosmtplib's timeout: before Python 3.12 its `wait_for` can swallow a cancellation.
+            async with asyncio.timeout(seconds):
+                await answer
+        except TimeoutError as fault:
             raise WireFault(
                 f"timed out after {seconds:g} seconds waiting for {awaited}{self._so_far()}"
             ) from fault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -44,7 +44,9 @@ class AddressesField(forms.CharField):
 class ComposeForm(forms.Form):
     """Recipients and text, as a reply and a first mail share them."""
 
-    to = AddressesField(Delivery.Role.TO, error_messages={"required": "Say who should get this: one address or several."})
+    to = AddressesField(
+        Delivery.Role.TO, error_messages={"required": "Say who should get this: one address or several."}
+    )
     cc = AddressesField(Delivery.Role.CC, required=False)
     bcc = AddressesField(Delivery.Role.BCC, required=False)
     body = forms.CharField(
@@ -73,7 +75,9 @@ class ComposeForm(forms.Form):
         for recipient in self.recipients:
             if named[recipient.address.lower()] > 1:
                 fields = [
-                    name.title() for name in ("to", "cc", "bcc") for other in self.cleaned_data[name]
+                    name.title()
+                    for name in ("to", "cc", "bcc")
+                    for other in self.cleaned_data[name]
                     if other.address.lower() == recipient.address.lower()
                 ]
                 self.add_error(
@@ -95,9 +99,11 @@ class SubjectField(forms.CharField):
         super().__init__(max_length=250, strip=False, **kwargs)
 
     def clean(self, value: Any) -> str:
-        subject = super().clean(value)
+        subject: str = super().clean(value)
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in subject):
-            raise ValidationError("A subject is one line of text: take the line break or control character out.")
+            raise ValidationError(
+                "A subject is one line of text: take the line break or control character out."
+            )
         return subject.strip()
 
 
@@ -107,7 +113,9 @@ class NewConversationForm(ComposeForm):
 
 
 class NoteForm(forms.Form):
-    body = forms.CharField(max_length=MOST_WORDS, error_messages={"required": "The note is empty. Write something first."})
+    body = forms.CharField(
+        max_length=MOST_WORDS, error_messages={"required": "The note is empty. Write something first."}
+    )
     key = forms.UUIDField()
 
 
@@ -173,18 +181,25 @@ class WelcomeForm(forms.Form):
         return data
 
 
-class MailboxForm(forms.ModelForm[Mailbox]):
+class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
     relay_password = forms.CharField(
         widget=forms.PasswordInput, required=False, strip=False, label="Relay password"
     )
 
     class Meta:
         model = Mailbox
-        fields = (
-            "name", "address", "way", "relay_host", "relay_port", "relay_security", "relay_username", "relay_password",
+        fields: ClassVar = (
+            "name",
+            "address",
+            "way",
+            "relay_host",
+            "relay_port",
+            "relay_security",
+            "relay_username",
+            "relay_password",
         )
-        labels = {"name": "Name that customers see", "address": "Address that customers write to"}
-        widgets = {"way": forms.RadioSelect}
+        labels: ClassVar = {"name": "Name that customers see", "address": "Address that customers write to"}
+        widgets: ClassVar = {"way": forms.RadioSelect}
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data

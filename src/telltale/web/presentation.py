@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -92,7 +92,11 @@ class NoteView:
     @property
     def headline(self) -> str:
         """What the note says before the address."""
-        said = {"failed": "did not reach", "uncertain": "may not have reached", "delayed": "has not yet reached"}
+        said = {
+            "failed": "did not reach",
+            "uncertain": "may not have reached",
+            "delayed": "has not yet reached",
+        }
         return f"{self.whose_reply} {said[self.note.kind]}"
 
     @property
@@ -108,8 +112,16 @@ class NoteView:
         return not self.first_way and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownPart:
+    """A part, and what its note shows where it is one."""
+
+    part: Part
+    note: NoteView | None
+
+
 def parts_for_page(conversation: Conversation, *, since: int = 0) -> QuerySet[Part]:
-    """The parts newer than version `since`, with all that their templates touch, in a fixed number of queries."""
+    """The parts newer than version `since`, with all that templates touch, in a fixed number of queries."""
     deliveries = Delivery.objects.prefetch_related(
         Prefetch("attempts", Attempt.objects.order_by("number")), "reports"
     ).select_related("message__part")
@@ -143,36 +155,45 @@ def fates(part: Part) -> list[Fate]:
 
 def fate(delivery: Delivery) -> Fate:
     """What has become of one delivery, in as many words as a chip has room for."""
-    attempts = list(delivery.attempts.all())
-    last = attempts[-1] if attempts else None
-    match State(delivery.state):
-        case State.QUEUED if delivery.next_attempt_at and delivery.next_attempt_at > timezone.now():
-            return Fate(delivery, "waiting", "to be tried", at=delivery.next_attempt_at)
-        case State.QUEUED:
-            return Fate(delivery, "waiting", "queued")
-        case State.SENDING:
-            return Fate(delivery, "waiting", "sending…")
-        case State.DELAYED:
-            text = f"delayed · {code_of(delivery)} · next try" if code_of(delivery) else "delayed · next try"
-            return Fate(delivery, "delayed", text, at=delivery.next_attempt_at)
-        case State.ACCEPTED if any(note.kind == "delayed" for note in delivery.notes.all()):
-            return Fate(delivery, "delayed", "accepted, then reported as delayed")
-        case State.ACCEPTED:
-            title = "The next mail server took it. Whether it reached the mailbox, nobody has said."
-            return Fate(delivery, "accepted", f"accepted{_took(delivery, last)}", title=title)
-        case State.DELIVERED:
-            return Fate(delivery, "delivered", "delivered", title="A report says that it is in the mailbox.")
-        case State.FAILED:
-            return Fate(delivery, "failed", code_of(delivery) or "not delivered")
-        case State.UNCERTAIN:
-            return Fate(delivery, "uncertain", "uncertain: handed over, no answer")
-        case State.CANCELLED:
-            return Fate(delivery, "cancelled", "cancelled")
-        case State.HELD:
-            return Fate(delivery, "waiting", "held")
+    return _FATES[State(delivery.state)](delivery)
 
 
-def _took(delivery: Delivery, attempt: Attempt | None) -> str:
+def _queued(delivery: Delivery) -> Fate:
+    if delivery.next_attempt_at and delivery.next_attempt_at > timezone.now():
+        return Fate(delivery, "waiting", "to be tried", at=delivery.next_attempt_at)
+    return Fate(delivery, "waiting", "queued")
+
+
+def _delayed(delivery: Delivery) -> Fate:
+    code = code_of(delivery)
+    words = f"delayed · {code} · next try" if code else "delayed · next try"
+    return Fate(delivery, "delayed", words, at=delivery.next_attempt_at)
+
+
+def _accepted(delivery: Delivery) -> Fate:
+    if any(note.kind == DeliveryNote.Kind.DELAYED for note in delivery.notes.all()):
+        return Fate(delivery, "delayed", "accepted, then reported as delayed")
+    title = "The next mail server took it. Whether it reached the mailbox, nobody has said."
+    return Fate(delivery, "accepted", f"accepted{_took(delivery)}", title=title)
+
+
+_FATES: dict[State, Callable[[Delivery], Fate]] = {
+    State.QUEUED: _queued,
+    State.SENDING: lambda delivery: Fate(delivery, "waiting", "sending…"),
+    State.DELAYED: _delayed,
+    State.ACCEPTED: _accepted,
+    State.DELIVERED: lambda delivery: Fate(
+        delivery, "delivered", "delivered", title="A report says that it is in the mailbox."
+    ),
+    State.FAILED: lambda delivery: Fate(delivery, "failed", code_of(delivery) or "not delivered"),
+    State.UNCERTAIN: lambda delivery: Fate(delivery, "uncertain", "uncertain: handed over, no answer"),
+    State.CANCELLED: lambda delivery: Fate(delivery, "cancelled", "cancelled"),
+    State.HELD: lambda delivery: Fate(delivery, "waiting", "held"),
+}
+
+
+def _took(delivery: Delivery) -> str:
+    attempt = max(delivery.attempts.all(), key=lambda attempt: attempt.number, default=None)
     if attempt is None or attempt.ended_at is None:
         return ""
     if attempt.number > 1:
@@ -223,7 +244,8 @@ def ways(addresses: Sequence[Address], *, besides: Iterable[Delivery]) -> list[s
     ]
     never = datetime.min.replace(tzinfo=timezone.get_default_timezone())
     alive.sort(
-        key=lambda address: max(address.last_accepted_at or never, address.last_heard_at or never), reverse=True
+        key=lambda address: max(address.last_accepted_at or never, address.last_heard_at or never),
+        reverse=True,
     )
     return [address.email for address in alive]
 
@@ -264,7 +286,9 @@ def timeline(delivery: Delivery, *, queued_by: Agent | None) -> list[TimelineEnt
 
 def _attempt_entries(attempt: Attempt) -> Iterable[TimelineEntry]:
     if attempt.remote_host:
-        yield TimelineEntry(attempt.started_at, f"Try {attempt.number}: {_connection(attempt)}", attempt.remote_host)
+        yield TimelineEntry(
+            attempt.started_at, f"Try {attempt.number}: {_connection(attempt)}", attempt.remote_host
+        )
     if attempt.ended_at is None:
         yield TimelineEntry(attempt.started_at, f"Try {attempt.number} is going on", attempt=attempt)
         return
@@ -287,7 +311,7 @@ def _ending(attempt: Attempt) -> str:
     if attempt.outcome == Attempt.Outcome.LOST:
         return "Our delivery process ended before the message went out; queued again"
     where = f" at {attempt.stage}" if attempt.stage else ""
-    took = f"in {timesince_ms(attempt)}"
+    took = f"in {_duration(attempt)}"
     return {
         Attempt.Outcome.ACCEPTED: f"Accepted {took}",
         Attempt.Outcome.FAILED: f"Refused for good{where} {took}",
@@ -296,9 +320,8 @@ def _ending(attempt: Attempt) -> str:
     }[Attempt.Outcome(attempt.outcome)]
 
 
-def timesince_ms(attempt: Attempt) -> str:
-    assert attempt.ended_at is not None
-    seconds = (attempt.ended_at - attempt.started_at).total_seconds()
+def _duration(attempt: Attempt) -> str:
+    seconds = ((attempt.ended_at or attempt.started_at) - attempt.started_at).total_seconds()
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.html import format_html, urlize
+from django.utils.safestring import SafeString, mark_safe
 
 from telltale.conversations.models import Part
 from telltale.web import presentation
@@ -18,7 +18,13 @@ register = template.Library()
 register.filter("age", presentation.age)
 register.filter("gave_up_after", presentation.gave_up_after)
 
-_ICONS = {"accepted": "check", "delivered": "check-twice", "failed": "cross", "delayed": "clock", "uncertain": "question"}
+_ICONS = {
+    "accepted": "check",
+    "delivered": "check-twice",
+    "failed": "cross",
+    "delayed": "clock",
+    "uncertain": "question",
+}
 
 
 @register.filter
@@ -34,7 +40,9 @@ def moment(at: datetime) -> SafeString:
     clock = f"{local:%H:%M}"
     near = {0: clock, 1: f"tomorrow {clock}", -1: f"yesterday {clock}"}
     words = near.get(days) or f"{date_format(local, 'j M')} {clock}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date_format(local, "r"), words)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), date_format(local, "r"), words
+    )
 
 
 @register.filter
@@ -52,7 +60,9 @@ def paragraphs(text: str) -> SafeString:
     """What somebody wrote, as paragraphs: escaped first, then line ends and links."""
     blocks = [block for block in text.replace("\r\n", "\n").split("\n\n") if block.strip()]
     return mark_safe(  # noqa: S308  (urlize with autoescape has escaped every letter)
-        "".join(f"<p>{urlize(block, nofollow=True, autoescape=True)}</p>" for block in blocks).replace("\n", "<br>")
+        "".join(f"<p>{urlize(block, nofollow=True, autoescape=True)}</p>" for block in blocks).replace(
+            "\n", "<br>"
+        )
     )
 
 

@@ -5,30 +5,30 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from telltale.accounts.models import Agent
 from telltale.conversations import actions
-from telltale.conversations.models import Conversation, Draft, Mailbox, Part
+from telltale.conversations.models import Address, Conversation, Draft, Mailbox, Part
 from telltale.delivery.actions import StaleError, send_reply, start_conversation
 from telltale.web.forms import DraftForm, NewConversationForm, NoteForm, ReplyForm
 from telltale.web.inbox import BY_SLUG, conversations
-from telltale.web.presentation import note_view, parts_for_page
+from telltale.web.presentation import NoteView, ShownPart, note_view, parts_for_page
+from telltale.web.requests import DeskRequest
 from telltale.web.views.answers import done, is_htmx
 from telltale.web.views.files import keep_uploads
 
 
 @require_safe
-def show(request: HttpRequest, pk: int) -> HttpResponse:
+def show(request: DeskRequest, pk: int) -> HttpResponse:
     conversation = _conversation(pk)
     return render(request, "conversation.html", _page(request, conversation))
 
 
 @require_safe
-def changes(request: HttpRequest, pk: int) -> HttpResponse:
+def changes(request: DeskRequest, pk: int) -> HttpResponse:
     """The parts that are newer than version `since`, each to be put in its place."""
     since = request.GET.get("since", "")
     if not since.isascii() or not since.isdigit() or len(since) > 18:
@@ -44,7 +44,7 @@ def changes(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def replies(request: HttpRequest, pk: int) -> HttpResponse:
+def replies(request: DeskRequest, pk: int) -> HttpResponse:
     """Send. What was typed stays in the form until it has become a part."""
     conversation = _conversation(pk)
     draft, faults = _keep_draft(request, conversation)
@@ -66,7 +66,7 @@ def replies(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def notes(request: HttpRequest, pk: int) -> HttpResponse:
+def notes(request: DeskRequest, pk: int) -> HttpResponse:
     conversation = _conversation(pk)
     draft, faults = _keep_draft(request, conversation)
     form = NoteForm(request.POST)
@@ -77,7 +77,7 @@ def notes(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def draft(request: HttpRequest, pk: int) -> HttpResponse:
+def draft(request: DeskRequest, pk: int) -> HttpResponse:
     """Keep what has been typed so far."""
     conversation = _conversation(pk)
     form = DraftForm(request.POST)
@@ -88,7 +88,7 @@ def draft(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def state(request: HttpRequest, pk: int) -> HttpResponse:
+def state(request: DeskRequest, pk: int) -> HttpResponse:
     conversation = _conversation(pk)
     if request.POST.get("state") not in (Conversation.State.OPEN, Conversation.State.CLOSED):
         return HttpResponseBadRequest("state is “open” or “closed”.")
@@ -97,7 +97,7 @@ def state(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def assignee(request: HttpRequest, pk: int) -> HttpResponse:
+def assignee(request: DeskRequest, pk: int) -> HttpResponse:
     conversation = _conversation(pk)
     chosen = request.POST.get("agent", "")
     whom = get_object_or_404(Agent, pk=int(chosen), is_active=True) if chosen.isdigit() else None
@@ -106,7 +106,7 @@ def assignee(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def new(request: HttpRequest) -> HttpResponse:
+def new(request: DeskRequest) -> HttpResponse:
     """A conversation that we begin."""
     if not Mailbox.objects.exists():
         return redirect("new-mailbox")
@@ -137,16 +137,20 @@ def _agents() -> Any:
     return Agent.objects.filter(is_active=True).order_by("name")
 
 
-def _parts(conversation: Conversation, viewer: Agent, *, since: int = 0) -> list[Part]:
+def _parts(conversation: Conversation, viewer: Agent, *, since: int = 0) -> list[ShownPart]:
     addresses = list(conversation.contact.addresses.all())
-    parts = list(parts_for_page(conversation, since=since))
-    for part in parts:
-        if part.kind == Part.Kind.DELIVERY_NOTE:
-            part.note = note_view(part.delivery_note, viewer=viewer, addresses=addresses)
-    return parts
+    return [
+        ShownPart(part, _note(part, viewer, addresses)) for part in parts_for_page(conversation, since=since)
+    ]
 
 
-def _page(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
+def _note(part: Part, viewer: Agent, addresses: list[Address]) -> NoteView | None:
+    if part.kind != Part.Kind.DELIVERY_NOTE:
+        return None
+    return note_view(part.delivery_note, viewer=viewer, addresses=addresses)
+
+
+def _page(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
     view = BY_SLUG.get(request.GET.get("view", ""), BY_SLUG["open"])
     parts = _parts(conversation, request.user)
     return {
@@ -157,38 +161,37 @@ def _page(request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
         "parts": parts,
         "agents": _agents(),
         "recent": conversation.contact.conversations.exclude(pk=conversation.pk).order_by("-updated_at")[:5],
-        **_composer(request, conversation, parts),
+        **_composer(request, conversation),
     }
 
 
-def _composer(request: HttpRequest, conversation: Conversation, parts: list[Part] | None = None) -> dict[str, Any]:
-    """The composer as it opens: with what has been typed before, or with the people the last message named."""
+def _composer(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
+    """The composer as it opens: with what has been typed before, or with the contact's best address."""
     draft = Draft.objects.filter(agent=request.user, conversation=conversation).first()
     values = (
         {"to": draft.to, "cc": draft.cc, "bcc": draft.bcc, "body": draft.body, "key": draft.key}
         if draft
         else {"to": _usual_recipient(conversation), "cc": "", "bcc": "", "body": "", "key": uuid.uuid4()}
     )
-    return {
-        "form": ReplyForm(initial=values),
-        "values": values,
-        "draft": draft,
-        "most_files": settings.MAX_MESSAGE_SIZE,
-    }
+    return {"form": ReplyForm(), "values": values, "draft": draft}
 
 
 def _usual_recipient(conversation: Conversation) -> str:
     """Where the contact wrote from last; else the first address that is not dead."""
     addresses = list(conversation.contact.addresses.all())
-    heard = [address for address in addresses if address.last_heard_at and not address.dead_since]
+    heard = [
+        (address.last_heard_at, address.email)
+        for address in addresses
+        if address.last_heard_at and not address.dead_since
+    ]
     if heard:
-        return max(heard, key=lambda address: address.last_heard_at).email
+        return max(heard)[1]
     alive = [address for address in addresses if not address.dead_since] or addresses
     return alive[0].email if alive else ""
 
 
-def _keep_draft(request: HttpRequest, conversation: Conversation) -> tuple[Draft | None, list[str]]:
-    """Whatever becomes of the form, what it holds is kept first: words and files. Faults of files are told."""
+def _keep_draft(request: DeskRequest, conversation: Conversation) -> tuple[Draft | None, list[str]]:
+    """Keep what the form holds, words and files, whatever becomes of it. Returns the faults of files too."""
     form = DraftForm(request.POST)
     if not form.is_valid():
         return None, []
@@ -197,7 +200,7 @@ def _keep_draft(request: HttpRequest, conversation: Conversation) -> tuple[Draft
 
 
 def _compose_again(
-    request: HttpRequest,
+    request: DeskRequest,
     conversation: Conversation,
     form: Any,
     draft: Draft | None,
@@ -220,7 +223,7 @@ def _compose_again(
     return render(request, "conversation.html", page, status=422)
 
 
-def _composed(request: HttpRequest, conversation: Conversation) -> HttpResponse:
+def _composed(request: DeskRequest, conversation: Conversation) -> HttpResponse:
     if not is_htmx(request):
         return redirect("conversation", pk=conversation.pk)
     context = {"conversation": conversation, **_composer(request, conversation)}

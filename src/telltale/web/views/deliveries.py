@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
 from telltale.delivery import actions
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote
 from telltale.web.forms import AlternativeForm, RetryForm
+from telltale.web.requests import DeskRequest
 from telltale.web.views.answers import done, refused
 
 
 @require_POST
-def attempts(request: HttpRequest, pk: int) -> HttpResponse:
+def attempts(request: DeskRequest, pk: int) -> HttpResponse:
     """One more try, at once or at a time."""
     delivery = _delivery(pk)
     conversation = delivery.message.part.conversation
@@ -28,7 +29,7 @@ def attempts(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def alternatives(request: HttpRequest, pk: int) -> HttpResponse:
+def alternatives(request: DeskRequest, pk: int) -> HttpResponse:
     """The same reply to another address."""
     delivery = _delivery(pk)
     conversation = delivery.message.part.conversation
@@ -43,7 +44,7 @@ def alternatives(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def cancellation(request: HttpRequest, pk: int) -> HttpResponse:
+def cancellation(request: DeskRequest, pk: int) -> HttpResponse:
     delivery = _delivery(pk)
     conversation = delivery.message.part.conversation
     try:
@@ -54,15 +55,17 @@ def cancellation(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-def handling(request: HttpRequest, pk: int) -> HttpResponse:
+def handling(request: DeskRequest, pk: int) -> HttpResponse:
     """Somebody takes care of it in another way."""
-    note = get_object_or_404(DeliveryNote.objects.select_related("delivery__message__part__conversation"), pk=pk)
+    note = get_object_or_404(
+        DeliveryNote.objects.select_related("delivery__message__part__conversation"), pk=pk
+    )
     actions.mark_handled(note, agent=request.user)
     return done(request, note.delivery.message.part.conversation)
 
 
 @require_safe
-def transcript(request: HttpRequest, pk: int) -> HttpResponse:
+def transcript(request: DeskRequest, pk: int) -> HttpResponse:
     found = Attempt.objects.select_related("delivery__message__part__conversation")
     attempt = get_object_or_404(found, pk=pk)
     return render(request, "transcript.html", {"attempt": attempt})

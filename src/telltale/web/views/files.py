@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from telltale.conversations import actions
 from telltale.conversations.models import Attachment, Conversation, Draft
 from telltale.web.forms import DraftForm, most_octets
+from telltale.web.requests import DeskRequest
 from telltale.web.views.answers import is_htmx
 
 
 @require_POST
-def attachments(request: HttpRequest, pk: int) -> HttpResponse:
+def attachments(request: DeskRequest, pk: int) -> HttpResponse:
     """Keep the chosen files with the draft; what is too large is said at the field."""
     conversation = get_object_or_404(Conversation, pk=pk)
     form = DraftForm(request.POST)
@@ -25,7 +26,7 @@ def attachments(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "fragments/files.html", context, status=422 if faults else 200)
 
 
-def keep_uploads(request: HttpRequest, draft: Draft) -> list[str]:
+def keep_uploads(request: DeskRequest, draft: Draft) -> list[str]:
     """Attach every uploaded file. Returns what could not be taken, in words."""
     faults = []
     for upload in request.FILES.getlist("files"):
@@ -37,9 +38,9 @@ def keep_uploads(request: HttpRequest, draft: Draft) -> list[str]:
 
 
 @require_POST
-def removal(request: HttpRequest, pk: int) -> HttpResponse:
+def removal(request: DeskRequest, pk: int) -> HttpResponse:
     attachment = get_object_or_404(Attachment, pk=pk, draft__agent=request.user)
-    draft = attachment.draft
+    draft = Draft.objects.select_related("conversation").get(attachments=attachment)
     actions.detach(attachment)
     if is_htmx(request):
         return render(request, "fragments/files.html", {"draft": draft, "conversation": draft.conversation})
@@ -47,7 +48,7 @@ def removal(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-def attachment(request: HttpRequest, pk: int) -> FileResponse:
+def attachment(request: DeskRequest, pk: int) -> FileResponse:
     """A download, never a page: whatever the file calls itself, a browser must not run it here."""
     found = get_object_or_404(Attachment, pk=pk)
     return FileResponse(
@@ -55,5 +56,8 @@ def attachment(request: HttpRequest, pk: int) -> FileResponse:
         as_attachment=True,
         filename=found.name,
         content_type="application/octet-stream",
-        headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"},
+        headers={
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+        },
     )

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from telltale.conversations.models import Mailbox
 from telltale.web.inbox import BY_SLUG, View, conversations
+from telltale.web.requests import DeskRequest
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: DeskRequest) -> HttpResponse:
     if not Mailbox.objects.exists():
         return redirect("new-mailbox")
     return redirect("view", view="open")
 
 
 @require_safe
-def view(request: HttpRequest, view: str) -> HttpResponse:
+def view(request: DeskRequest, view: str) -> HttpResponse:
     chosen = _view(view)
     return render(request, "inbox.html", {"view": chosen, "rows": conversations(chosen, request.user)})
 
 
 @require_safe
-def rows(request: HttpRequest, view: str) -> HttpResponse:
+def rows(request: DeskRequest, view: str) -> HttpResponse:
     """The list and the rail's counts anew, for a page that heard of a change."""
     chosen = _view(view)
     selected = request.GET.get("selected", "")

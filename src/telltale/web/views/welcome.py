@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from telltale.accounts import actions
 from telltale.accounts.models import Agent
 from telltale.web.forms import MailboxForm, WelcomeForm
+from telltale.web.requests import DeskRequest
 
 
 @login_not_required
@@ -31,7 +32,7 @@ def admin(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def mailbox(request: HttpRequest) -> HttpResponse:
+def mailbox(request: DeskRequest) -> HttpResponse:
     if not request.user.is_admin:
         raise PermissionDenied("Only an admin can add a mailbox.")
     form = MailboxForm(request.POST or None)

@@ -20,7 +20,7 @@ CUSTOMERS = [
         ["ana@oldworks.example", "ana.ribeiro@gmail.example"],
         "Where is my refund?",
         19,
-        "Hi, I returned the desk lamp two weeks ago (order 88213) and still don’t see the money. Could you check?",
+        "Hi, I returned the desk lamp two weeks ago (order 88213) and see no money. Could you check?",
         True,
     ),
     (
