@@ -133,9 +133,7 @@ class Connection:
             return await self._content(octets)
         except Stopped:
             raise
-        except (
-            BaseException
-        ):  # cancelled, or the caller's database failed: the server must not wait for the rest
+        except BaseException:  # cancelled, or the caller's database failed: the server must not wait
             self.abort()
             raise
 
@@ -302,9 +300,7 @@ class Connection:
     async def _content(self, octets: bytes) -> SmtpReply:
         self.transcript.we_said(f"(message, {len(octets):,} octets)")
         early = await self._send_content(octets)
-        if (
-            early
-        ):  # the dot was never written: we are in the middle of a message, and only hanging up ends that
+        if early:  # the dot was never written: only hanging up ends a message in its middle
             self.transcript.server_said(str(early))
             self.abort()
             self._refused(Stage.CONTENT, early)

@@ -213,7 +213,7 @@ async def _mail_hosts(name: str, resolver: Resolver, random: Random) -> Sequence
         return [_Host(name, preference=0)]  # the implicit MX, RFC 5321 section 5.1
     except dns.exception.DNSException as fault:
         return _dns_fault(name, fault)
-    if all(record.exchange == dns.name.root for record in answer):
+    if answer.rrset and all(record.exchange == dns.name.root for record in answer):
         return _no_route(NoRouteKind.NULL_MX, f"DNS: {name} takes no mail (null MX, RFC 7505)")
     hosts = [
         _Host(record.exchange.to_text(omit_final_dot=True), record.preference)
