@@ -29,14 +29,14 @@ def django_db_modify_db_settings() -> Iterator[None]:
 def agent(db):
     from telltale.accounts.models import Agent
 
-    return Agent.objects.create_user("maya@lamp.example", "correct horse battery", name="Maya", is_admin=True)
+    return Agent.objects.create_user("maya@lamp.example", None, name="Maya", is_admin=True)
 
 
 @pytest.fixture
 def colleague(db):
     from telltale.accounts.models import Agent
 
-    return Agent.objects.create_user("jonas@lamp.example", "correct horse battery", name="Jonas")
+    return Agent.objects.create_user("jonas@lamp.example", None, name="Jonas")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -65,26 +64,26 @@ class ComposeForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         if not any(name in self.errors for name in ("to", "cc", "bcc")):
-            self._refuse_twice()
             if len(self.recipients) > MOST_RECIPIENTS:
                 self.add_error("to", f"A reply goes to {MOST_RECIPIENTS} addresses at most; this has more.")
+            else:
+                self._refuse_twice()
         return self.cleaned_data
 
     def _refuse_twice(self) -> None:
-        named = Counter(recipient.address.lower() for recipient in self.recipients)
-        for recipient in self.recipients:
-            if named[recipient.address.lower()] > 1:
-                fields = [
-                    name.title()
-                    for name in ("to", "cc", "bcc")
-                    for other in self.cleaned_data[name]
-                    if other.address.lower() == recipient.address.lower()
-                ]
-                self.add_error(
-                    fields[-1].lower(),
-                    f"{recipient.address} is named twice ({' and '.join(fields)}). Name it once.",
-                )
-                return
+        first_named: dict[str, str] = {}
+        for field in ("to", "cc", "bcc"):
+            for recipient in self.cleaned_data[field]:
+                earlier = first_named.setdefault(recipient.address.lower(), field)
+                if earlier != field or named_in(self.cleaned_data[field], recipient) > 1:
+                    where = f"{earlier.title()} and {field.title()}" if earlier != field else field.title()
+                    self.add_error(field, f"{recipient.address} is named twice ({where}). Name it once.")
+                    return
+
+
+def named_in(recipients: list[Recipient], one: Recipient) -> int:
+    """How often this address is among them; upper and lower case are one."""
+    return sum(other.address.lower() == one.address.lower() for other in recipients)
 
 
 class ReplyForm(ComposeForm):
