@@ -26,10 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explained(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    from telltale.cli.errors import CommandError
     from telltale.config.environment import SettingsError
     from telltale.postgres.errors import PostgresError
-
-    from telltale.cli.errors import CommandError
 
     try:
         return command(options)
@@ -84,8 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command, part=name)
         return added
 
-    add("run", _run, "Start the whole desk on this machine, with a PostgreSQL of its own unless DATABASE_URL is set.")
-    demo = add("demo", _demo, "Start a desk with sample conversations and sandbox mail servers. No mail leaves.")
+    add(
+        "run",
+        _run,
+        "Start the whole desk, with a PostgreSQL of its own unless DATABASE_URL is set.",
+    )
+    demo = add("demo", _demo, "Start a desk with sample conversations and sandbox mail servers.")
     demo.add_argument("--reset", action="store_true", help="remove the demo's data first and start over")
     add("web", _part, "Serve the pages alone, where the parts of a desk are started one by one.")
     add("deliver", _part, "Deliver replies alone.")

@@ -54,8 +54,8 @@ def become(part: str) -> int:
     variables = complete(environment, os.environ)
     if not environment.database_url and not cluster_of(environment).is_serving():
         raise CommandError(
-            f"No PostgreSQL runs for the desk in {environment.data}. Start it with `telltale run`, which starts "
-            "this part too, or set DATABASE_URL to a PostgreSQL elsewhere."
+            f"No PostgreSQL runs for the desk in {environment.data}. Start it with `telltale run`, which "
+            "starts this part too, or set DATABASE_URL to a PostgreSQL elsewhere."
         )
     service = next(service for service in services(environment, variables) if service.name == part)
     command = [sys.executable, "-P", "-m", service.module, *service.arguments]
@@ -64,7 +64,7 @@ def become(part: str) -> int:
 
 
 def manage(words: Sequence[str]) -> int:
-    """A command of Django, on the desk's database; the desk's own PostgreSQL is started for it where it rests."""
+    """A command of Django, on the desk's database. Its own PostgreSQL is started for it where it rests."""
     environment = load()
     with ExitStack() as stack:
         if not environment.database_url and not (cluster := cluster_of(environment)).is_serving():

@@ -1,4 +1,4 @@
-"""What a desk needs before its processes start: tables, static files, and for a demo its sample conversations.
+"""What a desk needs before its processes start: tables, static files, for a demo its sample conversations.
 
 A process of its own, so that Django's modules are not kept in the supervisor. With --demo, the path of a page
 that signs the first admin in is written to standard output.

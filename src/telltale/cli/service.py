@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 FIRST_PAUSE = 1.0  # seconds before a process that died is started again; doubled each time
 LONGEST_PAUSE = 30.0
@@ -40,6 +41,16 @@ class Service:
     def command(self) -> list[str]:
         # -P: a file of the folder that we are started in must not take the place of a library.
         return [sys.executable, "-P", "-m", "telltale.cli.leash", self.module, *self.arguments]
+
+    async def spawn(self, *, stdout: IO[bytes] | int, stderr: IO[bytes] | int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=asyncio.subprocess.PIPE,  # the leash
+            stdout=stdout,
+            stderr=stderr,
+            env=dict(self.environment),
+            start_new_session=True,
+        )
 
 
 class Keeper:
@@ -82,7 +93,9 @@ class Keeper:
         try:
             await asyncio.wait_for(self._process.wait(), self.service.stopped_within)
         except TimeoutError:
-            self._say(f"{self.service.name} does not stop: it is killed. The next start goes on where it was.")
+            self._say(
+                f"{self.service.name} does not stop: it is killed. The next start goes on where it was."
+            )
             self.kill()
             await self._process.wait()
 
@@ -93,14 +106,7 @@ class Keeper:
     async def _live(self) -> int:
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.service.command,
-                stdin=asyncio.subprocess.PIPE,  # the leash
-                stdout=log,
-                stderr=log,
-                env={**self.service.environment},
-                start_new_session=True,
-            )
+            self._process = await self.service.spawn(stdout=log, stderr=log)
         if self._stopping.is_set():  # Ctrl-C while the process was being started
             self._signal(signal.SIGTERM)
         return await self._process.wait()

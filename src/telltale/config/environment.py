@@ -429,7 +429,7 @@ class Environment:
             "TELLTALE_LEASE",
             _duration,
             should_be="a number with s, m, h or d behind it",
-            default="60s",
+            default="20s",
             doc="How long a deliver process that fell silent keeps its mails, before another one takes them.",
             example="2m",
         ),

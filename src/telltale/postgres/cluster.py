@@ -57,7 +57,7 @@ _FOR_TESTS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "
 
 
 class Cluster:
-    """The server for the data in `folder`. With `durable=False` it forgets on a power cut: for tests alone."""
+    """The server for the data in `folder`. With `durable=False` it may lose data on a power cut."""
 
     def __init__(
         self, folder: Path, *, log: Path, chosen_programs: Path | None = None, durable: bool = True
@@ -83,19 +83,37 @@ class Cluster:
         """
         programs = find_programs(self._chosen_programs)
         _make_folder(self.folder, mode=0o711 if os.geteuid() == 0 else 0o700)
-        self._owner.acquire(otherwise=f"Process {{pid}} uses the PostgreSQL in {self.folder}. Stop it first.")
+        self._own()
         try:
             self._start(programs)
         except BaseException:
             self.stop()
             raise
 
-    def stop(self, *, hurry: bool = False) -> None:
-        """Stops the server: clients are sent away, all is written. In a hurry it recovers at the next start."""
-        if self._guard:
-            _end(self._guard, hurry=hurry)
+    def stop(self) -> None:
+        """Stops the server: clients are sent away, all is written."""
+        if guard := self._guard:
+            _end(guard)
             self._guard = None
         self._owner.release()
+
+    def hurry(self) -> None:
+        """Makes the server end at once, also while a thread waits in `stop`. The next start recovers."""
+        if (guard := self._guard) and guard.poll() is None:
+            guard.terminate()
+
+    def remove(self) -> None:
+        """Removes the cluster with all its data. Raises FolderInUseError where somebody uses it."""
+        if not self.folder.exists():
+            return
+        self._own()
+        server_lock = self._lock_out_left_overs(account_for(self.data))
+        try:
+            shutil.rmtree(self._socket_folder(), ignore_errors=True)
+            shutil.rmtree(self.folder)
+        finally:
+            server_lock.close()
+            self._owner.release()
 
     def wait(self) -> int:
         """Waits until the server has ended, and gives the exit code of its guard."""
@@ -106,6 +124,9 @@ class Cluster:
     def is_serving(self) -> bool:
         """Whether somebody, in this process or in another, has started the server."""
         return self._status() == "ready"
+
+    def _own(self) -> None:
+        self._owner.acquire(otherwise=f"Process {{pid}} uses the PostgreSQL in {self.folder}. Stop it first.")
 
     def _start(self, programs: Programs) -> None:
         account = account_for(self.data)
@@ -279,7 +300,7 @@ class Cluster:
         return int(lines[0]) if lines and lines[0].isdigit() else None
 
     def _status(self) -> str:
-        """What the server says of itself in the eighth line: "starting", "ready", "stopping"; "" for silence."""
+        """What the server says of itself in line 8: "starting", "ready", "stopping"; "" for silence."""
         lines = self._postmaster_file()
         return lines[7].strip() if len(lines) > 7 else ""
 
@@ -332,9 +353,7 @@ def _write(path: Path, content: str) -> None:
     new.replace(path)
 
 
-def _end(guard: subprocess.Popen[bytes], *, hurry: bool) -> None:
+def _end(guard: subprocess.Popen[bytes]) -> None:
     assert guard.stdin  # noqa: S101  (for the type checker: it was made with a pipe)
-    if guard.poll() is None and hurry:
-        guard.terminate()
     guard.stdin.close()
     guard.wait()

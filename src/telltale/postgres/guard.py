@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 from telltale.postgres.account import Account
 
@@ -24,7 +25,7 @@ def main() -> int:
     name, lock, *command = sys.argv[1:]
     entry = pwd.getpwnam(name)
     server = subprocess.Popen(  # noqa: S603  (the desk's own words)
-        command, pass_fds=[int(lock)], **Account(name, entry.pw_uid, entry.pw_gid).start(cwd=os.getcwd())
+        command, pass_fds=[int(lock)], **Account(name, entry.pw_uid, entry.pw_gid).start(cwd=Path.cwd())
     )
     signal.signal(signal.SIGTERM, lambda _number, _frame: server.send_signal(signal.SIGQUIT))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

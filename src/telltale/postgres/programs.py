@@ -72,7 +72,7 @@ def find_programs(chosen: Path | None = None) -> Programs:
             return programs
     raise PostgresError(
         f"No PostgreSQL {OLDEST} or newer was found. Install the package postgresql of your system, "
-        "or set TELLTALE_POSTGRES_BIN to the folder of its programs, or DATABASE_URL to a PostgreSQL elsewhere."
+        "or set TELLTALE_POSTGRES_BIN to the folder of its programs, or DATABASE_URL to one elsewhere."
     )
 
 

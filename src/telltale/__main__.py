@@ -1,0 +1,7 @@
+"""`python -m telltale` is `telltale`."""
+
+import sys
+
+from telltale.cli import main
+
+sys.exit(main())

@@ -1,0 +1,147 @@
+"""The words of a reply, made ready to be compared: unfolded, unwrapped, and read for times and obstacles.
+
+What is shown to people stays as it came; everything here works on a copy.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from telltale.mail.report import Stage
+
+LONGEST_TEXT = 8_000  # characters that are compared; RFC 5321 allows 512 octets in a line, and some replies have 20
+LONGEST_OBSTACLE = 200
+LONGEST_PAUSE = timedelta(days=5)  # no queue keeps a mail longer
+
+_PREFIX = re.compile(r"[2-5]\d\d(?:[- ](?:[245]\.\d{1,3}\.\d{1,3}(?![\d.]) ?)?|$)")
+_FOLDED = re.compile(r"([45]\d\d)-((?:[45]\.\d{1,3}\.\d{1,3} )?)")
+_SPACE = re.compile(r"\s+")
+
+_CODE = r"[45]\d\d[- ]"
+_WRAPPERS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # Postfix
+        r"\bhost (?P<host>[\w.-]+)\[[^\]\s]*\] (?:said|refused to talk to me): (?P<words>.+?)"
+        r"(?: \(in reply to (?P<stage>[^()]{1,40}?)(?: command)?\))?$",
+        r"\bdelivery temporarily suspended: (?P<words>.+)$",
+        # Cisco Secure Email: its own 5.1.0 says nothing
+        rf"^(?:{_CODE})?[45]\.\d\.\d - [^'\d]{{1,80}}?(?P<code>[45]\d\d)[- ]?'(?P<words>[^']+.*?)'?(?: \(delivery attempts: \d+\))?$",
+        # Exchange
+        rf"\bremote (?:smtp )?server (?:returned|responded)[^<]{{0,200}}?'?<[^<>#]{{0,200}}#(?P<words>{_CODE}[^>]+)>",
+        rf"\bremote server returned [^>]{{1,300}}? -> (?P<words>{_CODE}.+)$",
+        rf"\bremote server (?:returned|responded with):? ?'?(?P<words>{_CODE}[^']+)'?",
+        # Amazon SES
+        rf"<(?P<words>{_CODE}[^<>]+)>",
+        # SparkPost and Momentum
+        r"\blast transfail: (?P<words>[^()]+(?:\([^()]*\)[^()]*)*)\)?",
+        # MailChannels, and whoever else quotes the next server behind its own temporary code
+        rf"^4\d\d (?:4\.\d{{1,3}}\.\d{{1,3}} )?\[\w+\] (?P<words>{_CODE}.+)$",
+        # Zoho
+        rf"\berror_code ?:(?P<words>{_CODE}.+)$",
+    )
+)
+_STAGES = (
+    ("end of data", Stage.CONTENT),
+    ("data", Stage.DATA),
+    ("rcpt", Stage.RCPT),
+    ("mail", Stage.MAIL),
+    ("ehlo", Stage.EHLO),
+    ("helo", Stage.EHLO),
+)
+_LAST_OBSTACLE = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"\blast transfail: ([^()]+(?:\([^()]*\)[^()]*)*)",
+        r"\blast (?:error|reply|response|obstacle)(?: (?:was|from \S+))?:? (.+)",
+        r"\bdelivery expired \(message too old\) '([^']+)'",
+        r"\bdelivery temporarily suspended: (.+)",
+        r"\b(?:said|refused to talk to me): (.+)",
+    )
+)
+_CLOCK = re.compile(r"\b(\d{1,2}):([0-5]\d):([0-5]\d)\b")
+_ASKED_BACK = re.compile(
+    r"\b(?:try|retry|retries|again|wait|come back|gr[ea]y-?list\w*|deferred|delayed|postponed)\b"
+    r"(?P<between>\D{0,40}?)(?:(?P<clock>\d{1,2}:[0-5]\d:[0-5]\d)\b"
+    r"|(?P<number>\d{1,7}) ?(?P<unit>seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)\b)"
+)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What one server said. `host` and `stage` are those that the text names; "" and None where it names none."""
+
+    text: str
+    host: str = ""
+    stage: Stage | None = None
+
+    @property
+    def code(self) -> int | None:
+        """The reply code that the text begins with."""
+        code = self.text[:3]
+        ends = not self.text[3:4].isalnum() and self.text[3:4] != "."
+        return int(code) if ends and code.isascii() and code.isdigit() and "200" <= code <= "599" else None
+
+
+def sayings(text: str) -> tuple[Saying, ...]:
+    """The reply and what it quotes, innermost first: the one who refused knows best why."""
+    found = [Saying(unfolded(text[:LONGEST_TEXT]))]
+    while len(found) < 4 and (inner := _unwrapped(found[0].text)):
+        found.insert(0, inner)
+    return tuple(found)
+
+
+def unfolded(text: str) -> str:
+    """The lines of a reply as one, without the codes that each line repeats."""
+    first, *others = text.strip().splitlines() or [""]
+    joined = " ".join([first, *(_PREFIX.sub("", line, count=1) if _PREFIX.match(line) else line for line in others)])
+    joined = _SPACE.sub(" ", joined).strip()
+    folded = _FOLDED.match(joined)
+    if folded is None:
+        return joined
+    # The lines of a bounce are already joined: "550-5.1.1 No such 550-5.1.1 user 550 5.1.1 here".
+    code, status = folded.groups()
+    words = re.sub(rf" {code}[- ]{re.escape(status)}", " ", joined[folded.end() :])
+    return f"{code} {status}{words}".strip()
+
+
+def last_obstacle(text: str) -> str:
+    """What a mail that was given up met last, where the text tells; "" where it does not."""
+    for pattern in _LAST_OBSTACLE:
+        if found := pattern.search(unfolded(text[:LONGEST_TEXT])):
+            return _shortened(found[1].strip(" .'\"()"))
+    return ""
+
+
+def pause_asked_for(text: str) -> timedelta | None:
+    """The "try again in N" of a reply, at most five days; None where it names no time."""
+    found = _ASKED_BACK.search(text[:LONGEST_TEXT].lower())
+    if found is None:
+        return None
+    if clock := found["clock"]:
+        hours, minutes, seconds = map(int, clock.split(":"))
+        return min(timedelta(hours=hours, minutes=minutes, seconds=seconds), LONGEST_PAUSE)
+    seconds = int(found["number"]) * _SECONDS[found["unit"][0]]
+    return min(timedelta(seconds=seconds), LONGEST_PAUSE)
+
+
+def _unwrapped(text: str) -> Saying | None:
+    for wrapper in _WRAPPERS:
+        if found := wrapper.search(text):
+            parts = found.groupdict()
+            words = unfolded(" ".join(filter(None, (parts.get("code"), parts["words"]))))
+            if len(words) < len(text):
+                return Saying(words, parts.get("host") or "", _stage(parts.get("stage") or ""))
+    return None
+
+
+def _stage(command: str) -> Stage | None:
+    command = command.lower()
+    return next((stage for name, stage in _STAGES if name in command), None)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_OBSTACLE else f"{text[:LONGEST_OBSTACLE]} …"

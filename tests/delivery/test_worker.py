@@ -1,0 +1,204 @@
+"""The delivery process for real: a process of its own, a mail server on a socket, SIGKILL at the worst moments."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+
+from telltale.conversations.models import Mailbox
+from telltale.delivery import queue
+from telltale.delivery.models import Attempt, Delivery, DeliveryNote
+from telltale.delivery.states import State
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PATIENCE = 30.0  # seconds
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """A mail server that takes everything, and can be made to hold its answer at one command."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), RelaySession)
+        self.messages: list[bytes] = []
+        self.hold_at = ""
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def pass_by(self, command: str) -> None:
+        if command == self.hold_at:
+            self.reached.set()
+            self.go_on.wait(PATIENCE)
+
+
+class RelaySession(socketserver.StreamRequestHandler):
+    server: Relay
+
+    def handle(self) -> None:
+        try:
+            self._serve()
+        except OSError:
+            return  # the client was killed: that is what these tests do
+
+    def _serve(self) -> None:
+        self._say("220 relay.example ESMTP")
+        while line := self.rfile.readline():
+            command = line[:4].upper().decode().strip()
+            self.server.pass_by(command)
+            if command == "QUIT":
+                return
+            if command == "DATA":
+                self._take_message()
+            else:
+                self._say("250 2.0.0 Ok")
+
+    def _take_message(self) -> None:
+        self._say("354 Go ahead")
+        lines = []
+        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+            lines.append(line)
+        self.server.messages.append(b"".join(lines))
+        self.server.pass_by("DOT")
+        self._say("250 2.0.0 Ok: queued as 4Zk9")
+
+    def _say(self, line: str) -> None:
+        self.wfile.write(line.encode() + b"\r\n")
+        self.wfile.flush()
+
+
+@pytest.fixture
+def relay(mailbox) -> Iterator[Relay]:
+    with Relay() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        Mailbox.objects.update(
+            way=Mailbox.Way.RELAY, relay_host="127.0.0.1", relay_port=server.port, relay_security="none"
+        )
+        yield server
+        server.go_on.set()
+        server.shutdown()
+
+
+@contextmanager
+def worker() -> Iterator[subprocess.Popen[bytes]]:
+    """The process `deliver` on the database of this test."""
+    database = connection.settings_dict
+    url = f"postgresql:///{database['NAME']}?host={database['HOST']}&port={database['PORT']}&user={database['USER']}"
+    variables = os.environ | {"DATABASE_URL": url, "TELLTALE_LEASE": "1s"}
+    process = subprocess.Popen([sys.executable, "-m", "telltale.delivery.worker"], env=variables)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) in (0, -signal.SIGKILL)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Until what another process does is to be seen in the database."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def state_of(delivery: Delivery) -> str:
+    return Delivery.objects.get(pk=delivery.pk).state
+
+
+def test_a_reply_goes_out_and_its_answer_comes_back(reply, relay):
+    [delivery] = reply("ana@oldworks.example")
+
+    with worker():
+        wait_until(lambda: state_of(delivery) == State.ACCEPTED)
+
+    attempt = Attempt.objects.get()
+    assert attempt.reply == "250 2.0.0 Ok: queued as 4Zk9"
+    assert attempt.queue_id == "4Zk9"
+    assert len(relay.messages) == 1
+
+
+def test_a_worker_hears_of_a_reply_that_is_sent_while_it_sleeps(reply, relay):
+    with worker():
+        [first] = reply("ana@oldworks.example")
+        wait_until(lambda: state_of(first) == State.ACCEPTED)
+        [second] = reply("finance@ribeiro.example")
+        wait_until(lambda: state_of(second) == State.ACCEPTED)
+
+    assert len(relay.messages) == 2
+
+
+@pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT"])
+def test_killed_between_claim_and_content_nothing_is_lost_or_sent_twice(reply, relay, command):
+    [delivery] = reply("ana@oldworks.example")
+    relay.hold_at = command
+    with worker() as first:
+        assert relay.reached.wait(PATIENCE)
+        first.kill()
+        first.wait()
+    relay.hold_at = ""
+    relay.go_on.set()
+
+    with worker():
+        wait_until(lambda: state_of(delivery) == State.ACCEPTED)
+
+    assert len(relay.messages) == 1
+    assert not DeliveryNote.objects.exists()
+    assert [attempt.outcome for attempt in Attempt.objects.all()] == ["lost", "accepted"]
+
+
+def test_killed_behind_the_final_dot_the_note_says_uncertain_and_nothing_is_sent_again(reply, relay):
+    [delivery] = reply("ana@oldworks.example")
+    relay.hold_at = "DOT"
+    with worker() as first:
+        assert relay.reached.wait(PATIENCE)
+        first.kill()
+        first.wait()
+    relay.hold_at = ""
+    relay.go_on.set()
+
+    with worker():
+        wait_until(lambda: state_of(delivery) == State.UNCERTAIN)
+
+    assert len(relay.messages) == 1
+    note = DeliveryNote.objects.get()
+    assert (note.kind, note.closed_at) == (DeliveryNote.Kind.UNCERTAIN, None)
+    assert "may or may not have arrived" in note.report.diagnostic_text
+
+
+def test_sigterm_ends_a_worker_when_its_answer_is_recorded(reply, relay):
+    [delivery] = reply("ana@oldworks.example")
+    relay.hold_at = "DOT"
+    with worker() as process:
+        assert relay.reached.wait(PATIENCE)
+        process.send_signal(signal.SIGTERM)
+        relay.go_on.set()
+        assert process.wait(PATIENCE) == 0
+
+    assert state_of(delivery) == State.ACCEPTED
+
+
+def test_a_lease_of_a_living_worker_is_extended(reply, relay):
+    [delivery] = reply("ana@oldworks.example")
+    relay.hold_at = "RCPT"
+    with worker():
+        assert relay.reached.wait(PATIENCE)
+        lease = Delivery.objects.get().lease_until
+        wait_until(lambda: Delivery.objects.get().lease_until > lease)
+        assert queue.rescue_lost() == 0
+        relay.go_on.set()
+        wait_until(lambda: state_of(delivery) == State.ACCEPTED)
