@@ -93,9 +93,7 @@ class Keeper:
         try:
             await asyncio.wait_for(self._process.wait(), self.service.stopped_within)
         except TimeoutError:
-            self._say(
-                f"{self.service.name} does not stop: it is killed. The next start goes on where it was."
-            )
+            self._say(f"{self.service.name} does not stop, and is killed. The next start takes up its work.")
             self.kill()
             await self._process.wait()
 
@@ -118,9 +116,9 @@ class Keeper:
 
     def _obituary(self, exit_code: int, pause: float) -> str:
         self.deaths += 1
-        how = f"with exit code {exit_code}" if exit_code >= 0 else f"by {signal.Signals(-exit_code).name}"
+        how = f"exit code {exit_code}" if exit_code >= 0 else f"signal {-exit_code}"
         return (
-            f"{self.service.name} ended {how}, and starts again in {pause:g} s. {self.log} ends with:\n"
+            f"{self.service.name} ended ({how}), and starts again in {pause:g} s. {self.log} ends with:\n"
             f"{tail(self.log)}"
         )
 

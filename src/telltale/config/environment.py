@@ -90,11 +90,16 @@ def load(variables: Mapping[str, str] = os.environ) -> Environment:
 
 
 def _unknown(variables: Mapping[str, str]) -> Iterator[str]:
-    known = [setting.name for setting in TABLE.values()]
-    for name in sorted(variables):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-            yield f"{name} is no setting of Telltale" + (f"; did you mean {near[0]}?" if near else "")
+    known = [
+        setting.name.removeprefix(PREFIX) for setting in TABLE.values() if setting.name.startswith(PREFIX)
+    ]
+    for variable in sorted(variables):
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"{variable} is no setting of Telltale" + (
+                f"; did you mean {PREFIX}{near[0]}?" if near else ""
+            )
 
 
 def _database(value: str) -> str:

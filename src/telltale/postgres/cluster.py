@@ -275,9 +275,9 @@ class Cluster:
         import psycopg  # slow to import, and `telltale --version` needs none
 
         with psycopg.connect(self.dsn(role=ADMIN, database="postgres"), autocommit=True) as connection:
-            if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [DESK]).fetchone():
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [DESK]).fetchone():
                 connection.execute(f"CREATE ROLE {DESK} LOGIN")
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DESK]).fetchone():
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DESK]).fetchone():
                 connection.execute(f"CREATE DATABASE {DESK} OWNER {DESK}")
         with psycopg.connect(self.dsn(role=ADMIN), autocommit=True) as connection:
             rows = connection.execute(

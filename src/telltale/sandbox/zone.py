@@ -1,7 +1,6 @@
 """The sandbox's part of the domain name system: who takes mail for whom, and the domains where something is wrong.
 
 Every mail host publishes its real port as `SRV _smtp._tcp.<host>`, since no test may listen on port 25.
-All names end in .test or .example, which RFC 2606 keeps out of the public DNS.
 """
 
 from __future__ import annotations
@@ -12,33 +11,19 @@ from dataclasses import dataclass
 import dns.name
 
 from telltale.sandbox.dns import Zone
+from telltale.sandbox.hosts import (
+    DESK_DOMAIN,
+    DESK_HOST,
+    FIRST_OF_TWO,
+    PROVIDER_DOMAINS,
+    REFUSING_HOST,
+    SILENT_HOST,
+    SLOW_HOST,
+    UNREACHABLE_HOST,
+    mx_host,
+)
 
 ORIGINS = ("test.", "example.")
-
-DESK_DOMAIN = "lamp.example"
-DESK_HOST = "mx.lamp.example"
-
-# Provider -> the domains that it takes mail for; those in .example make sample customers look natural.
-PROVIDER_DOMAINS: Mapping[str, tuple[str, ...]] = {
-    "google": ("google.sandbox.test", "gmail.example", "oldworks.example"),
-    "microsoft": ("microsoft.sandbox.test", "outlook.example", "corp.example"),
-    "yahoo": ("yahoo.sandbox.test", "yahoo.example"),
-    "apple": ("apple.sandbox.test", "icloud.example"),
-    "postfix": (
-        "postfix.sandbox.test",
-        "ribeiro.example",
-        "two-servers.sandbox.test",
-        "greeting-refused.sandbox.test",
-        "greeting-slow.sandbox.test",
-        "greeting-silent.sandbox.test",
-    ),
-}
-
-REFUSING_HOST = "mx.greeting-refused.sandbox.test"
-SLOW_HOST = "mx.greeting-slow.sandbox.test"
-SILENT_HOST = "mx.greeting-silent.sandbox.test"
-FIRST_OF_TWO = "mx1.two-servers.sandbox.test"
-UNREACHABLE_HOST = "mx.unreachable.sandbox.test"
 
 # Domain -> its MX records, where they are not those of a provider. RFC 7505: "0 ." takes no mail at all.
 _EXCHANGERS: Mapping[str, tuple[str, ...]] = {
@@ -49,10 +34,6 @@ _EXCHANGERS: Mapping[str, tuple[str, ...]] = {
     "unreachable.sandbox.test": (f"10 {UNREACHABLE_HOST}.",),
     "null-mx.sandbox.test": ("0 .",),
 }
-
-
-def mx_host(provider: str) -> str:
-    return f"mx.{provider}.sandbox.test"
 
 
 def build_zone(ports: Mapping[str, int]) -> Zone:

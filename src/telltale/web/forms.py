@@ -15,7 +15,7 @@ from telltale.accounts.models import Agent, valid_time_zone
 from telltale.conversations.models import Mailbox
 from telltale.delivery.actions import Recipient
 from telltale.delivery.models import Delivery
-from telltale.mail.recipients import BadAddress, parse_addresses
+from telltale.mail.recipients import BadAddressError, parse_addresses
 from telltale.web.when import WHEN, BadTimeError, parse_when
 
 MOST_RECIPIENTS = 50
@@ -36,7 +36,7 @@ class AddressesField(forms.CharField):
         text = super().clean(value)
         try:
             return [Recipient(self.role, box.address, box.display_name) for box in parse_addresses(text)]
-        except BadAddress as error:
+        except BadAddressError as error:
             raise ValidationError(str(error)) from error
 
 

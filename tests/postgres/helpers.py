@@ -1,0 +1,52 @@
+"""Clusters and their owners, for tests that stop and kill them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from telltale.postgres import Cluster
+
+_OWNER = """\
+import sys
+from pathlib import Path
+from tests.postgres.helpers import cluster_in
+
+cluster_in(Path(sys.argv[1])).start()
+print("serving", flush=True)
+sys.stdin.read()
+"""
+
+
+def cluster_in(folder: Path) -> Cluster:
+    return Cluster(folder / "postgres", log=folder / "postgres.log", durable=False)
+
+
+def owner_of(folder: Path) -> subprocess.Popen[str]:
+    """Another process that has started the cluster in `folder`."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", _OWNER, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert owner.stdout
+    assert owner.stdout.readline() == "serving\n"
+    return owner
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def ask(cluster: Cluster, query: str) -> str:
+    with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+        cursor = connection.execute(query)
+        row = cursor.fetchone() if cursor.description else None
+    return str(row[0]) if row else ""
