@@ -46,7 +46,7 @@ def _parse(piece: str) -> Mailbox:
     if "@" not in address:
         raise BadAddressError(f"{_shown(piece)} is no address: it has no @. Write it as name@domain.example.")
     try:
-        checked = validate_email(address, check_deliverability=False, globally_deliverable=False)
+        checked = validate_email(address, check_deliverability=False, globally_deliverable=False, test_environment=True)
     except EmailNotValidError as error:
         raise BadAddressError(f"{_shown(piece)} is no address: {error}") from error
     if "." not in checked.domain:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Iterable
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -177,8 +178,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101 - tells mypy what asyncio promises
-        self._transport = transport
+        # Before Python 3.12 asyncio's own class was no DatagramTransport by name.
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         octets = respond(self._zone, data, udp=True)
