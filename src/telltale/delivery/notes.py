@@ -38,7 +38,7 @@ def write_note(
         mark_changed(conversation, note.part_id)
         return note
     close_note(delivery, DeliveryNote.Closed.OVERTAKEN, conversation=conversation)
-    part = add_part(conversation, Part.Kind.DELIVERY_NOTE, body=f"{delivery.recipient}: {verdict.title}")
+    part = add_part(conversation, Part.Kind.DELIVERY_NOTE, body=_in_short(delivery, verdict))
     if kind != DeliveryNote.Kind.DELAYED:
         _reopen(conversation)
     return DeliveryNote.objects.create(
@@ -49,6 +49,11 @@ def write_note(
         needs_attention=needs_attention,
         gave_up=gave_up,
     )
+
+
+def _in_short(delivery: Delivery, verdict: Verdict) -> str:
+    """What the list says behind "Not delivered to": the address and why."""
+    return f"{delivery.recipient}: {verdict.title[:1].lower()}{verdict.title[1:]}"
 
 
 def open_note(delivery: Delivery) -> DeliveryNote | None:

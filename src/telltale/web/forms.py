@@ -40,7 +40,14 @@ class AddressesField(forms.CharField):
             raise ValidationError(str(error)) from error
 
 
-class ComposeForm(forms.Form):
+class DeskForm(forms.Form):
+    """A form whose labels end without a colon."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+
+
+class ComposeForm(DeskForm):
     """Recipients and text, as a reply and a first mail share them."""
 
     to = AddressesField(
@@ -49,6 +56,7 @@ class ComposeForm(forms.Form):
     cc = AddressesField(Delivery.Role.CC, required=False)
     bcc = AddressesField(Delivery.Role.BCC, required=False)
     body = forms.CharField(
+        widget=forms.Textarea,
         max_length=MOST_WORDS,
         error_messages={
             "required": "The reply is empty. Write something before you send it.",
@@ -156,7 +164,7 @@ class RetryForm(forms.Form):
         return time
 
 
-class WelcomeForm(forms.Form):
+class WelcomeForm(DeskForm):
     """The first admin."""
 
     name = forms.CharField(max_length=120, label="Your name")
@@ -199,6 +207,9 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
         )
         labels: ClassVar = {"name": "Name that customers see", "address": "Address that customers write to"}
         widgets: ClassVar = {"way": forms.RadioSelect}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data

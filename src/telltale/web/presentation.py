@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
@@ -104,12 +104,16 @@ class NoteView:
         return self.suggestion or (self.ways[0] if self.ways else "")
 
     @property
+    def is_delayed(self) -> bool:
+        return self.note.kind == DeliveryNote.Kind.DELAYED
+
+    @property
     def other_ways(self) -> list[str]:
         return [way for way in self.ways if way != self.first_way]
 
     @property
     def retry_is_best(self) -> bool:
-        return not self.first_way and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
+        return not self.first_way and not self.is_delayed and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,23 +233,24 @@ def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address]
         evidence=evidence(note.report),
         timeline=timeline(delivery, queued_by=author),
         tries=delivery.attempt_count,
-        ways=ways(addresses, besides=[delivery, *siblings]),
+        ways=ways(addresses, instead_of=delivery, besides=siblings),
         suggestion=suggest_domain(delivery.recipient),
         can_retry=can(State(delivery.state), Event.RETRIED),
         can_cancel=can(State(delivery.state), Event.CANCELLED),
     )
 
 
-def ways(addresses: Sequence[Address], *, besides: Iterable[Delivery]) -> list[str]:
+def ways(addresses: Sequence[Address], *, instead_of: Delivery, besides: Iterable[Delivery]) -> list[str]:
     """Other addresses of the same person: those that worked last stand first, dead ones not at all."""
-    taken = {delivery.recipient.lower() for delivery in besides}
+    if instead_of.recipient.lower() not in {address.email.lower() for address in addresses}:
+        return []  # somebody else in the conversation: these are not their addresses
+    taken = {delivery.recipient.lower() for delivery in (instead_of, *besides)}
     alive = [
         address for address in addresses if address.email.lower() not in taken and address.dead_since is None
     ]
-    never = datetime.min.replace(tzinfo=timezone.get_default_timezone())
+    never = datetime.min.replace(tzinfo=UTC)
     alive.sort(
-        key=lambda address: max(address.last_accepted_at or never, address.last_heard_at or never),
-        reverse=True,
+        key=lambda address: max(address.last_accepted_at or never, address.last_heard_at or never), reverse=True
     )
     return [address.email for address in alive]
 

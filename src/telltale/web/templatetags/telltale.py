@@ -37,7 +37,8 @@ def moment(at: datetime) -> SafeString:
     """A time as people say it: "14:05" today, "tomorrow 09:00", "12 Nov 14:05"; exact in the tooltip."""
     local = timezone.localtime(at)
     days = (local.date() - timezone.localdate()).days
-    clock = f"{local:%H:%M}"
+    is_near = timedelta(0) < local - timezone.localtime() < timedelta(minutes=5)
+    clock = f"{local:%H:%M:%S}" if is_near else f"{local:%H:%M}"
     near = {0: clock, 1: f"tomorrow {clock}", -1: f"yesterday {clock}"}
     words = near.get(days) or f"{date_format(local, 'j M')} {clock}"
     return format_html(
