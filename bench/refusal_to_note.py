@@ -110,7 +110,7 @@ def running_desk() -> Iterator[Desk]:
             "SECRET_KEY": uuid.uuid4().hex * 2,
             "TELLTALE_DATA": str(folder / "data"),
             "TELLTALE_SANDBOX": "on",
-            "TELLTALE_DNS": f"127.0.0.1:{ports['dns']}",
+            "TELLTALE_DNS": f"127.0.0.1:{ports['dns_port']}",
             "TELLTALE_PORT": str(port),
             "TELLTALE_LOG_LEVEL": "WARNING",
         }
@@ -160,7 +160,7 @@ class Client:
     """A browser as far as it matters here: a session, a stream, and the fragment behind each event."""
 
     def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+        self.desk = desk
         self._cookies: dict[str, str] = {}
         self._connection = http.client.HTTPConnection("127.0.0.1", desk.port, timeout=PATIENCE)
 
@@ -169,7 +169,7 @@ class Client:
         return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
 
     def sign_in(self) -> None:
-        self.ask("GET", self._desk.link)
+        self.ask("GET", self.desk.link)
 
     def ask(self, method: str, path: str, form: dict[str, str] | None = None) -> tuple[int, str, str]:
         headers = self.headers
@@ -198,7 +198,7 @@ class Client:
         """Milliseconds from each refusal to its note, one reply after the other."""
         conversation = self.begin_conversation()
         stream = Stream(self, [f"conversation-{conversation}"])
-        refusals = Refusals(self._desk.log)
+        refusals = Refusals(self.desk.log)
         taken = []
         for number in range(replies + 20):
             address = f"no-such-user-{uuid.uuid4().hex[:10]}@google.sandbox.test"
@@ -230,25 +230,31 @@ class Stream:
     """One open stream; `next_version` waits for the next event."""
 
     def __init__(self, client: Client, topics: list[str]) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", client._desk.port, timeout=PATIENCE)
+        self._connection = http.client.HTTPConnection("127.0.0.1", client.desk.port, timeout=PATIENCE)
         query = urlencode([("topic", topic) for topic in topics])
         self._connection.request("GET", f"/stream?{query}", headers=client.headers)
         self._response = self._connection.getresponse()
         assert self._response.status == 200, self._response.read()
-        while self._line() != "event: resync":
+        while self.line() != "event: resync":
             pass
 
-    def _line(self) -> str:
-        return self._response.readline().decode().rstrip("\n")
+    def line(self) -> str | None:
+        """The next line; None where the stream has ended."""
+        octets = self._response.readline()
+        return octets.decode().rstrip("\n") if octets else None
 
     def next_version(self) -> int:
         while True:
-            line = self._line()
+            line = self.line() or ""
             if line.startswith("data: {") and "version" in line:
                 return int(json.loads(line.removeprefix("data: "))["version"])
 
     def close(self) -> None:
         self._connection.close()
+
+    def cut(self) -> None:
+        """End it from another thread, while a reader waits."""
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 class Refusals:
@@ -280,12 +286,12 @@ def open_streams(client: Client, count: int) -> Iterator[None]:
         reader.start()
     yield
     for stream in streams:
-        stream._connection.sock.shutdown(socket.SHUT_RDWR)
+        stream.cut()
 
 
 def _drain(stream: Stream) -> None:
     try:
-        while stream._response.readline():
+        while stream.line() is not None:
             pass
     except (OSError, ValueError):
         return  # closed by us
@@ -311,7 +317,8 @@ async def _notify_floor(dsn: str, times: int) -> list[float]:
                 await writer.execute("INSERT INTO bench_floor VALUES (%s)", [number])
                 await writer.execute("NOTIFY bench")
             async for _ in listener.notifies(stop_after=1, timeout=PATIENCE):
-                taken.append((time.perf_counter_ns() - began) / 1e6)
+                break
+            taken.append((time.perf_counter_ns() - began) / 1e6)
         await writer.execute("DROP TABLE bench_floor")
     return taken
 

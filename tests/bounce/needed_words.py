@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from typing import Any
 
 # Words that stand in most replies would save no work.
-COMMON = set(
-    "a access account address an and are as at be been by can com could does email error for from go has have "
-    "host http https in information is it mail mailbox message messages more net no not of on or org please "
-    "recipient rejected see sent server that the this to try user visit was with your you".split()
-)
+_COMMON = """
+    a access account address an and are as at be been by can com could does email error for from go has have
+    host http https in information is it mail mailbox message messages more net no not of on or org please
+    recipient rejected see sent server that the this to try user visit was with your you
+"""
+COMMON = set(_COMMON.split())
 SHORTEST_PART = 3
 
 
@@ -74,7 +75,7 @@ def _of_run(run: str, *, left: bool, right: bool) -> list[set[str]]:
 def _keeps_apart(kind: Any, value: Any) -> bool:
     """Whether this element keeps the letters before it from touching letters after it."""
     if kind is op.AT:
-        return value not in (op.AT_NON_BOUNDARY,)
+        return bool(value != op.AT_NON_BOUNDARY)
     if kind is op.IN:
         return value == [(op.CATEGORY, op.CATEGORY_SPACE)] or all(
             member is op.LITERAL and not _is_letter(chr(code)) for member, code in value

@@ -23,7 +23,7 @@ sys.stdin.read()
 
 
 def cluster_in(folder: Path) -> Cluster:
-    return Cluster(folder / "postgres", log=folder / "postgres.log", durable=False)
+    return Cluster(folder / "postgres", log=folder / "postgres.log")
 
 
 def owner_of(folder: Path) -> subprocess.Popen[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from telltale.bounce import knowledge, wording
-from telltale.bounce.knowledge import Reason
+from telltale.bounce.knowledge import Reason, Rule
 from telltale.bounce.verdict import Retry, Verdict
 from telltale.bounce.wording import Saying
 from telltale.mail.report import Action, RecipientReport, Stage
@@ -25,6 +25,7 @@ from telltale.mail.status import EnhancedStatus
 BY_ITSELF = "It is tried again by itself; sending it again would make a duplicate."
 BY_ITSELF_IN_VAIN = "It is tried again by itself, but it will most likely fail unless something changes."
 
+FRONT = 80  # characters
 # At these steps nobody has named the recipient yet, so the answer cannot be about the address.
 _BEFORE_RCPT = {Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH, Stage.MAIL}
 _ABOUT_OURS_INSTEAD = {
@@ -81,28 +82,38 @@ def _in_our_words(report: RecipientReport) -> _Finding | None:
 def _in_their_words(report: RecipientReport) -> _Finding:
     """The first that says something, beginning with the innermost reply; else the last that says nothing."""
     provider = knowledge.provider_of(report.remote_mta)
-    found = _NOTHING
-    for saying in wording.sayings(report.diagnostic_code.text):
+    *quoted, outermost = wording.sayings(report.diagnostic_code.text)
+    around = _in_one_reply(outermost, report.status, provider, report.stage)
+    if around.reason == "expired":
+        return around  # what it quotes is the last obstacle
+    for saying in quoted:
         at_host = knowledge.provider_of(saying.host) or provider
-        stage = saying.stage or report.stage
-        found = _about_us(_in_one_reply(saying, report.status, at_host, stage), stage)
+        found = _in_one_reply(saying, None, at_host, saying.stage or report.stage)
         if found.reason != "unknown":
-            break
-    return found
+            return found
+    return around
 
 
 def _in_one_reply(
     saying: Saying, status: EnhancedStatus | None, provider: str, stage: Stage | None
 ) -> _Finding:
-    if saying.text and (rule := knowledge.rules().first_match(saying.text.lower(), provider=provider)):
-        name = rule.name if rule.provider else f"text:{rule.name}"
-        return _Finding(rule.reason, name, rule.meaning)
-    return _by_code(saying, _status_in(saying) or status, provider, stage)
+    """`status` is what the report says beside the reply; a code inside the reply is nearer to its author."""
+    by_code = _by_code(saying, _status_in(saying) or status, provider, stage)
+    rule = knowledge.rules().first_match(saying.text.lower(), provider=provider) if saying.text else None
+    # "Mailbox unavailable" says so little that even a code says more.
+    if rule is None or (rule.reason == "unknown" and not rule.provider and by_code.reason != "unknown"):
+        return _about_us(by_code, stage)
+    return _about_us(_by_rule(rule, provider), stage)
 
 
-def _by_code(
-    saying: Saying, status: EnhancedStatus | None, provider: str, stage: Stage | None
-) -> _Finding:
+def _by_rule(rule: Rule, provider: str) -> _Finding:
+    """Its own words only where it is not another provider, which has borrowed the phrase, that they name."""
+    is_borrowed = provider not in ("", rule.provider) and knowledge.has_hosts(rule.provider)
+    name = rule.name if rule.provider else f"text:{rule.name}"
+    return _Finding(rule.reason, name, "" if is_borrowed else rule.meaning)
+
+
+def _by_code(saying: Saying, status: EnhancedStatus | None, provider: str, stage: Stage | None) -> _Finding:
     if status and (reason := knowledge.reason_of_status(status, provider=provider)) not in ("", "unknown"):
         return _Finding(reason, f"enhanced:{status.kind}")
     if saying.code and (reason := knowledge.reason_of_code(saying.code, stage=stage)):
@@ -111,8 +122,8 @@ def _by_code(
 
 
 def _status_in(saying: Saying) -> EnhancedStatus | None:
-    """The enhanced code that stands in the reply, as a rule right behind the basic code."""
-    found = _STATUS_IN_TEXT.search(saying.text[:80])
+    """The enhanced code in the reply; it stands in front, and what comes later may be an IP address."""
+    found = _STATUS_IN_TEXT.search(saying.text[:FRONT])
     return EnhancedStatus.parse(found[0]) if found else None
 
 
@@ -124,11 +135,15 @@ def _about_us(found: _Finding, stage: Stage | None) -> _Finding:
 
 def _with_the_action(report: RecipientReport, found: _Finding) -> _Finding:
     """A mail that was given up is "expired", whatever stood in its way; that is told as the obstacle."""
-    given_up = report.status is not None and report.status.kind == "X.4.7"
-    # RFC 3464 section 2.3.4: "failed" with a status of class 4 is a mail that was given up.
-    silent = found.reason == "unknown" and report.status is not None and report.status.class_ == 4
-    if report.action is Action.FAILED and found.reason != "expired" and (given_up or silent):
-        return _Finding("expired", found.rule if given_up else "action")
+    status = _status_in(Saying(report.diagnostic_code.text)) or report.status
+    if report.action is not Action.FAILED or found.reason == "expired":
+        return found
+    if status and status.kind == "X.4.7":
+        return _Finding("expired", found.rule)
+    class_ = status.class_ if status else (report.reply_code or 0) // 100
+    if class_ == 4 and found.reason == "unknown":
+        # RFC 3464 section 2.3.4: "failed" with a status of class 4 is a mail that was given up.
+        return _Finding("expired", "action")
     return found
 
 
@@ -176,15 +191,12 @@ def _words(reason: Reason, report: RecipientReport, found: _Finding, *, is_delay
 
 def _obstacle(report: RecipientReport) -> str:
     """What stood in the way last: in our words where we understand it, and in theirs."""
-    theirs = wording.last_obstacle(report.diagnostic_code.text)
-    if not theirs:
-        return ""
-    provider = knowledge.provider_of(report.remote_mta)
-    inner = wording.sayings(theirs)[0]
-    found = _in_one_reply(inner, None, provider, report.stage)
+    named = wording.last_obstacle(report.diagnostic_code.text)
+    saying = wording.sayings(named or report.diagnostic_code.text)[0]
+    found = _in_one_reply(saying, None, knowledge.provider_of(report.remote_mta), report.stage)
     if found.reason in ("unknown", "expired"):
-        return f"“{theirs}”"
-    return f"{_as_a_clause(knowledge.reasons()[found.reason].title)} (“{theirs}”)"
+        return f"“{named}”" if named else ""
+    return f"{_as_a_clause(knowledge.reasons()[found.reason].title)} (“{named or saying.text}”)"
 
 
 def _as_a_clause(title: str) -> str:

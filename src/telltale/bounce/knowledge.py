@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from telltale.bounce.verdict import Party, Retry
@@ -30,8 +30,8 @@ RULE_FILES = (
     "america",
     "europe",
     "asia",
-    "filters",
     "block_lists",
+    "filters",
     "mail_servers",
     "sending_services",
     "mail_hosts",
@@ -55,6 +55,7 @@ RULE_FILES = (
     "english_last",
 )
 OWN_RULE_FILES = ("ourselves",)  # what our own SMTP client says; for "x-local" alone
+_DATA = Path(__file__).parent / "data"
 _WORD = re.compile(r"\w+")
 
 
@@ -173,6 +174,11 @@ def provider_of(host: str) -> str:
     return next((name for name, pattern in _hosts().items() if pattern.search(host)), "")
 
 
+def has_hosts(provider: str) -> bool:
+    """Whether this is a provider whose hosts are known: not a program that many run, such as Postfix."""
+    return provider in _load("providers")
+
+
 def provider_title(provider: str) -> str:
     """What people call this provider: "Google"."""
     return str(_load("providers")[provider]["name"])
@@ -185,8 +191,7 @@ def _hosts() -> Mapping[str, re.Pattern[str]]:
 
 @cache
 def _load(name: str) -> dict[str, Any]:
-    text = files("telltale.bounce").joinpath("data", f"{name}.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads(_DATA.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _reason(name: str, entry: Mapping[str, Any]) -> Reason:

@@ -11,11 +11,13 @@ from datetime import timedelta
 
 from telltale.mail.report import Stage
 
-LONGEST_TEXT = 8_000  # characters that are compared; RFC 5321 allows 512 octets in a line, and some replies have 20
+LONGEST_TEXT = (
+    8_000  # characters that are compared; RFC 5321 allows 512 octets a line, and few replies have 15
+)
 LONGEST_OBSTACLE = 200
 LONGEST_PAUSE = timedelta(days=5)  # no queue keeps a mail longer
 
-_PREFIX = re.compile(r"[2-5]\d\d(?:[- ](?:[245]\.\d{1,3}\.\d{1,3}(?![\d.]) ?)?|$)")
+_PREFIX = re.compile(r"^[2-5]\d\d(?:[- ](?:[245]\.\d{1,3}\.\d{1,3}(?![\d.]) ?)?|$)")
 _FOLDED = re.compile(r"([45]\d\d)-((?:[45]\.\d{1,3}\.\d{1,3} )?)")
 _SPACE = re.compile(r"\s+")
 
@@ -24,11 +26,16 @@ _WRAPPERS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         # Postfix
-        r"\bhost (?P<host>[\w.-]+)\[[^\]\s]*\] (?:said|refused to talk to me): (?P<words>.+?)"
-        r"(?: \(in reply to (?P<stage>[^()]{1,40}?)(?: command)?\))?$",
+        (
+            r"\bhost (?P<host>[\w.-]+)\[[^\]\s]*\] (?:said|refused to talk to me): (?P<words>.+?)"
+            r"(?: \(in reply to (?P<stage>[^()]{1,40}?)(?: command)?\))?$"
+        ),
         r"\bdelivery temporarily suspended: (?P<words>.+)$",
         # Cisco Secure Email: its own 5.1.0 says nothing
-        rf"^(?:{_CODE})?[45]\.\d\.\d - [^'\d]{{1,80}}?(?P<code>[45]\d\d)[- ]?'(?P<words>[^']+.*?)'?(?: \(delivery attempts: \d+\))?$",
+        (
+            rf"^(?:{_CODE})?[45]\.\d\.\d - [^'\d]{{1,80}}?(?P<code>[45]\d\d)[- ]?'(?P<words>[^']+.*?)'?"
+            r"(?: \(delivery attempts: \d+\))?$"
+        ),
         # Exchange
         rf"\bremote (?:smtp )?server (?:returned|responded)[^<]{{0,200}}?'?<[^<>#]{{0,200}}#(?P<words>{_CODE}[^>]+)>",
         rf"\bremote server returned [^>]{{1,300}}? -> (?P<words>{_CODE}.+)$",
@@ -59,6 +66,7 @@ _LAST_OBSTACLE = tuple(
         r"\bdelivery expired \(message too old\) '([^']+)'",
         r"\bdelivery temporarily suspended: (.+)",
         r"\b(?:said|refused to talk to me): (.+)",
+        r"<([45]\d\d[- ][^<>]+)>",  # Amazon SES
     )
 )
 _CLOCK = re.compile(r"\b(\d{1,2}):([0-5]\d):([0-5]\d)\b")
@@ -97,7 +105,7 @@ def sayings(text: str) -> tuple[Saying, ...]:
 def unfolded(text: str) -> str:
     """The lines of a reply as one, without the codes that each line repeats."""
     first, *others = text.strip().splitlines() or [""]
-    joined = " ".join([first, *(_PREFIX.sub("", line, count=1) if _PREFIX.match(line) else line for line in others)])
+    joined = " ".join([first, *(_PREFIX.sub("", line, count=1) for line in others)])
     joined = _SPACE.sub(" ", joined).strip()
     folded = _FOLDED.match(joined)
     if folded is None:

@@ -23,7 +23,7 @@ class ClusterKeeper:
         await asyncio.to_thread(self.cluster.start)
 
     async def keep(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             exit_code = await asyncio.to_thread(self.cluster.wait)
             if self._stopping.is_set():
                 return

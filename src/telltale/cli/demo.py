@@ -21,7 +21,7 @@ from telltale.cli.secrets import FILE as SECRET_KEY_FILE
 from telltale.cli.service import Service
 from telltale.config.environment import Environment, load
 from telltale.postgres import account_for
-from telltale.sandbox.zone import DESK_HOST
+from telltale.sandbox.hosts import DESK_HOST
 
 _OF_ROOT = Path("/var/lib/telltale-demo")
 _MARK = "demo"  # the file that says: what lies here is a demo, and may be removed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-WELL_KNOWN = frozenset(
-    """
+_WELL_KNOWN = """
     gmail.com googlemail.com outlook.com outlook.de outlook.fr outlook.es hotmail.com hotmail.co.uk hotmail.de
     hotmail.fr hotmail.es hotmail.it live.com live.co.uk live.fr live.de msn.com yahoo.com yahoo.co.uk yahoo.de
     yahoo.fr yahoo.es yahoo.it yahoo.co.jp yahoo.com.br ymail.com rocketmail.com aol.com icloud.com me.com mac.com
@@ -14,9 +13,11 @@ WELL_KNOWN = frozenset(
     fastmail.com zoho.com yandex.ru yandex.com mail.ru mail.com email.com comcast.net verizon.net att.net
     btinternet.com sky.com virginmedia.com bigpond.com bluewin.ch uol.com.br terra.com.br qq.com 163.com 126.com
     naver.com
-    """.split()
-)
+"""
+WELL_KNOWN = frozenset(_WELL_KNOWN.split())
+_SHORT = 4  # letters; "me" and "live" have too many honest neighbours
 _LONG = 9  # letters; from here on two slips are still one word
+_SLIPS_OF_COM = {"con", "cmo", "cm", "om", "co", "comm"}
 
 
 def suggest_domain(address: str, also: Iterable[str] = ()) -> str:
@@ -25,13 +26,30 @@ def suggest_domain(address: str, also: Iterable[str] = ()) -> str:
     `also` are further domains that are known to take mail.
     """
     local_part, _, domain = address.rpartition("@")
-    domain = domain.lower()
-    known = WELL_KNOWN.union(also)
-    if not local_part or domain in known:
+    domain = domain.lower().rstrip(".")
+    known = WELL_KNOWN.union(name.lower() for name in also)
+    if not local_part or not domain or domain in known:
         return ""
-    near = min(known, key=lambda candidate: (_distance(domain, candidate), candidate))
-    most = 2 if len(near.partition(".")[0]) >= _LONG else 1
-    return f"{local_part}@{near}" if _distance(domain, near) <= most else ""
+    near = _with_com(domain, known) or _nearest(domain, known)
+    return f"{local_part}@{near}" if near else ""
+
+
+def _with_com(domain: str, known: frozenset[str]) -> str:
+    """gmail.con: the name is right and its end is a slip. gmail.de may be somebody's own."""
+    name, _, end = domain.partition(".")
+    return f"{name}.com" if end in _SLIPS_OF_COM and f"{name}.com" in known else ""
+
+
+def _nearest(domain: str, known: frozenset[str]) -> str:
+    """gmial.com: the end is right and the name is a slip. hotmail.be is no slip of hotmail.de."""
+    name, _, end = domain.partition(".")
+    near = []
+    for candidate in known:
+        right, _, right_end = candidate.partition(".")
+        distance = _distance(name, right)
+        if end == right_end and len(right) > _SHORT and distance <= (2 if len(right) >= _LONG else 1):
+            near.append((distance, candidate))
+    return min(near, default=(0, ""))[1]
 
 
 def _distance(one: str, other: str) -> int:

