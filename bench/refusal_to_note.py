@@ -201,7 +201,7 @@ class Client:
         refusals = Refusals(self.desk.log)
         taken = []
         for number in range(replies + 20):
-            address = f"no-such-user-{uuid.uuid4().hex[:10]}@google.sandbox.test"
+            address = f"no-such-user+{uuid.uuid4().hex[:10]}@google.sandbox.test"
             form = {"to": address, "body": "Is it this one?", "key": str(uuid.uuid4())}
             status, _, text = self.ask("POST", f"/conversations/{conversation}/replies", form)
             assert status == 302, text

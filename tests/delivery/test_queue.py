@@ -9,10 +9,12 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from telltale.conversations.models import Address, Conversation
+from telltale.conversations.models import Address, Conversation, RawMail
 from telltale.delivery import queue
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote
+from telltale.delivery.reports import record_returned
 from telltale.delivery.states import State
+from telltale.mail.report import Action, Diagnostic, RecipientReport
 from telltale.smtp.session import Outcome
 from tests.conftest import answered, found_out
 
@@ -196,6 +198,57 @@ def test_a_worker_lost_behind_the_content_is_said_and_not_sent_again(reply):
     assert claim() == []
 
 
+def test_a_message_that_ends_worker_after_worker_waits_and_is_told_of(reply):
+    [delivery] = reply("ana@oldworks.example")
+    for _ in range(2):
+        claim()
+        Delivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        queue.rescue_lost()
+
+    delivery.refresh_from_db()
+    note = DeliveryNote.objects.get()
+    assert (delivery.state, note.kind) == (State.DELAYED, DeliveryNote.Kind.DELAYED)
+    assert note.report.reason == "desk_fault"
+    assert claim() == []
+
+
+def test_a_fault_of_ours_before_the_content_is_told_and_tried_again(reply):
+    [delivery] = reply("ana@oldworks.example")
+    [claimed] = claim()
+
+    queue.record_fault(claimed.attempt_id, FileNotFoundError("messages/1.eml"))
+
+    delivery.refresh_from_db()
+    note = DeliveryNote.objects.get()
+    assert (delivery.state, note.report.reason) == (State.DELAYED, "desk_fault")
+    assert "FileNotFoundError: messages/1.eml" in note.report.diagnostic_text
+
+
+def test_a_fault_of_ours_behind_the_content_leaves_it_uncertain(reply):
+    [delivery] = reply("ana@oldworks.example")
+    [claimed] = claim()
+    queue.mark_content_started(claimed.attempt_id)
+
+    queue.record_fault(claimed.attempt_id, RuntimeError("no room for the answer"))
+
+    delivery.refresh_from_db()
+    note = DeliveryNote.objects.get()
+    assert (delivery.state, note.report.reason) == (State.UNCERTAIN, "handed_over_unconfirmed")
+    assert "no room for the answer" in note.report.diagnostic_text
+
+
+def test_only_leases_of_tries_in_hand_are_extended(reply):
+    reply("ana@oldworks.example", "finance@ribeiro.example")
+    owner = uuid.uuid4()
+    busy, dropped = queue.claim(owner, most=10, lease=LEASE)
+    Delivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+
+    queue.extend_leases(owner, [busy.attempt_id], lease=LEASE)
+
+    assert queue.rescue_lost() == 1
+    assert Attempt.objects.get(pk=dropped.attempt_id).outcome == Attempt.Outcome.LOST
+
+
 def test_a_worker_that_was_taken_for_lost_must_not_send_its_content(reply):
     reply("ana@oldworks.example")
     [claimed] = claim()
@@ -218,6 +271,41 @@ def test_its_late_acceptance_still_counts(reply):
     delivery.refresh_from_db()
     assert delivery.state == State.ACCEPTED
     assert DeliveryNote.objects.get().closed_how == DeliveryNote.Closed.ACCEPTED
+
+
+def test_its_late_refusal_settles_what_was_uncertain(reply):
+    [delivery] = reply("ana@oldworks.example")
+    [claimed] = claim()
+    queue.mark_content_started(claimed.attempt_id)
+    Delivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    queue.rescue_lost()
+
+    queue.record_result(claimed.attempt_id, answered(NO_SUCH_USER, recipient=delivery.recipient))
+
+    delivery.refresh_from_db()
+    uncertain, failed = DeliveryNote.objects.order_by("pk")
+    assert delivery.state == State.FAILED
+    assert (uncertain.closed_how, failed.kind) == (DeliveryNote.Closed.OVERTAKEN, DeliveryNote.Kind.FAILED)
+
+
+def test_a_bounce_that_is_back_before_the_250_is_recorded_is_told(reply):
+    [delivery] = reply("ana@oldworks.example")
+    [claimed] = claim()
+    bounce = RecipientReport(
+        "ana@oldworks.example", Action.FAILED, diagnostic_code=Diagnostic("smtp", "550 5.1.1 No such user")
+    )
+    record_returned(
+        delivery,
+        bounce,
+        returned_mail=RawMail.objects.create(door="smtp", rcpt_to="x@lamp.example", size=1),
+        proven=True,
+    )
+
+    queue.record_result(claimed.attempt_id, answered("250 2.0.0 Ok\r\n", recipient=delivery.recipient))
+
+    delivery.refresh_from_db()
+    assert delivery.state == State.FAILED
+    assert DeliveryNote.objects.get().kind == DeliveryNote.Kind.FAILED
 
 
 def test_a_connection_lost_behind_the_final_dot_is_uncertain(reply):

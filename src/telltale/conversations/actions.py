@@ -72,6 +72,11 @@ def mark_changed(conversation: Conversation, *part_ids: int) -> None:
 
 
 @transaction.atomic
+def create_mailbox(*, name: str, address: str, way: str = Mailbox.Way.DIRECT, **relay: Any) -> Mailbox:
+    """A mailbox of ours; `relay` are its relay_… fields, which count where `way` is "relay"."""
+    return Mailbox.objects.create(name=name, address=address, way=way, **relay)
+
+
 def open_conversation(
     *, mailbox: Mailbox, contact: Contact, subject: str, assignee: Agent | None = None
 ) -> Conversation:

@@ -9,6 +9,7 @@ Rule 3: a lease that ran out before the content went out is queued again; one th
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,10 +24,12 @@ from telltale.conversations.models import Conversation, Mailbox
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, OutgoingMessage
 from telltale.delivery.notes import close_note, refresh_alert, write_note
 from telltale.delivery.policy import RetryAt, next_step
-from telltale.delivery.reports import judge, keep_report
+from telltale.delivery.reports import conclude_early, judge, keep_report
 from telltale.delivery.states import WAITING, Event, State, can
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.smtp.session import AttemptResult, Outcome
+
+LONGEST_FAULT = 1_000  # characters of an error of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,10 @@ def next_due() -> datetime | None:
     return due
 
 
-def extend_leases(owner: uuid.UUID, *, lease: timedelta) -> None:
-    Delivery.objects.filter(state=State.SENDING, lease_owner=owner).update(lease_until=timezone.now() + lease)
+def extend_leases(owner: uuid.UUID, attempt_ids: Iterable[int], *, lease: timedelta) -> None:
+    """Keep the deliveries of these attempts, those that this worker is really busy with."""
+    mine = Delivery.objects.filter(state=State.SENDING, lease_owner=owner, attempts__in=list(attempt_ids))
+    mine.update(lease_until=timezone.now() + lease)
 
 
 def mark_content_started(attempt_id: int) -> None:
@@ -123,13 +128,53 @@ def record_result(attempt_id: int, result: AttemptResult) -> None:
     attempt.save()
     if result.outcome == Outcome.ACCEPTED:
         _accept(conversation, delivery)
-    elif not came_late and result.report:
+    elif result.report and not came_late:
         _refuse(
             conversation, delivery, attempt, result.report, unconfirmed=result.outcome == Outcome.UNCERTAIN
         )
+    elif result.report and result.outcome == Outcome.FAILED:
+        _refuse_late(conversation, delivery, result.report)
+    conclude_early(conversation, delivery, attempt)
+    _tell_of_change(conversation, delivery)
+
+
+@transaction.atomic
+def record_fault(attempt_id: int, error: Exception) -> None:
+    """A try that ended by a mistake of ours: the agents are told, and whose fault it is."""
+    attempt = Attempt.objects.select_related("delivery__message__part").get(pk=attempt_id)
+    conversation = advance(attempt.delivery.message.part.conversation_id)
+    delivery = Delivery.objects.select_for_update().get(pk=attempt.delivery_id)
+    attempt.refresh_from_db()
+    if attempt.ended_at is None:
+        what = f"failed {{when}}: {type(error).__name__}: {error}"
+        _end_without_answer(conversation, delivery, attempt, what)
+        _tell_of_change(conversation, delivery)
+
+
+def _tell_of_change(conversation: Conversation, delivery: Delivery) -> None:
     mark_changed(conversation, delivery.message.part_id)
     refresh_alert(conversation)
     announce(conversation, "delivery.changed", delivery=delivery.pk)
+
+
+def _end_without_answer(conversation: Conversation, delivery: Delivery, attempt: Attempt, what: str) -> None:
+    """Close a try that we broke off ourselves: a delay, or "uncertain" once the content was on its way."""
+    is_uncertain = attempt.content_started_at is not None
+    attempt.ended_at = timezone.now()
+    attempt.outcome = Attempt.Outcome.UNCERTAIN if is_uncertain else Attempt.Outcome.LOST
+    attempt.stage = Stage.CONTENT.value if is_uncertain else attempt.stage
+    attempt.save()
+    when = "after it had begun to go out and before an answer came" if is_uncertain else "before it went out"
+    words = f"Our delivery process {what.format(when=when)}"[:LONGEST_FAULT]
+    if is_uncertain:
+        words += ". The message may or may not have arrived."
+    report = RecipientReport(
+        final_recipient=delivery.recipient,
+        action=Action.DELAYED,
+        diagnostic_code=Diagnostic("x-local", words),
+        stage=Stage.CONTENT if is_uncertain else None,
+    )
+    _refuse(conversation, delivery, attempt, report, unconfirmed=is_uncertain)
 
 
 def _close_attempt(attempt: Attempt, result: AttemptResult) -> None:
@@ -201,6 +246,18 @@ def _refuse(
     )
 
 
+def _refuse_late(conversation: Conversation, delivery: Delivery, report: RecipientReport) -> None:
+    """A worker that was taken for lost brings the answer after all: what was uncertain is known now."""
+    if delivery.state != State.UNCERTAIN:
+        return
+    verdict = explain(report)
+    stored = keep_report(delivery, report, verdict=verdict)  # the attempt has one already: that it was lost
+    delivery.move(Event.REPORTED_FAILED)
+    delivery.save()
+    judge(delivery, report, verdict, proven=True)
+    write_note(conversation, delivery, stored, DeliveryNote.Kind.FAILED, verdict=verdict)
+
+
 def _consequence(
     delivery: Delivery, report: RecipientReport, verdict: Verdict, *, unconfirmed: bool
 ) -> _Consequence:
@@ -239,34 +296,16 @@ def _rescue(delivery_id: int) -> bool:
     if delivery.state != State.SENDING or (delivery.lease_until and delivery.lease_until >= timezone.now()):
         return False  # somebody was quicker
     attempt = delivery.attempts.get(ended_at=None)
-    attempt.ended_at = timezone.now()
-    if attempt.content_started_at is None:
-        attempt.outcome = Attempt.Outcome.LOST
+    lost_before = delivery.attempts.filter(outcome=Attempt.Outcome.LOST).exists()
+    if attempt.content_started_at is None and not lost_before:
+        attempt.ended_at, attempt.outcome = timezone.now(), Attempt.Outcome.LOST
+        attempt.save()
         delivery.move(Event.RELEASED, next_attempt_at=timezone.now())
         delivery.save()
-    else:
-        attempt.outcome = Attempt.Outcome.UNCERTAIN
-        attempt.stage = Stage.CONTENT.value
-        attempt.save()
-        _refuse(conversation, delivery, attempt, _lost_behind_content(delivery), unconfirmed=True)
-    attempt.save()
-    mark_changed(conversation, delivery.message.part_id)
-    refresh_alert(conversation)
-    announce(conversation, "delivery.changed", delivery=delivery.pk)
+    else:  # a second time: this very message may be what ends our processes, so it waits, and people learn of it
+        _end_without_answer(conversation, delivery, attempt, "ended {when}")
+    _tell_of_change(conversation, delivery)
     return True
-
-
-def _lost_behind_content(delivery: Delivery) -> RecipientReport:
-    return RecipientReport(
-        final_recipient=delivery.recipient,
-        action=Action.DELAYED,
-        diagnostic_code=Diagnostic(
-            "x-local",
-            "Our delivery process ended after the message had begun to go out and before the answer came: "
-            "it may or may not have arrived.",
-        ),
-        stage=Stage.CONTENT,
-    )
 
 
 def ask_for_attention() -> int:

@@ -71,6 +71,14 @@ def record_returned(
     announce(conversation, "delivery.reported", delivery=delivery.pk)
 
 
+def conclude_early(conversation: Conversation, delivery: Delivery, attempt: Attempt) -> None:
+    """A bounce can be back before the try that it is about has been recorded; it counts from then on."""
+    early = delivery.reports.filter(source=Report.Source.DSN, heard_at__gte=attempt.started_at).order_by("pk")
+    for stored in early:
+        report = stored.as_recipient_report()
+        _conclude(conversation, delivery, report, stored, explain(report))
+
+
 def _conclude(
     conversation: Conversation, delivery: Delivery, report: RecipientReport, stored: Report, verdict: Verdict
 ) -> None:

@@ -49,7 +49,7 @@ class Worker:
         self._concurrency = concurrency
         self._lease = lease
         self._threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
-        self._tries: set[asyncio.Task[None]] = set()
+        self._tries: dict[asyncio.Task[None], int] = {}  # to the attempt that each is busy with
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -69,7 +69,7 @@ class Worker:
                 if not claimed or len(self._tries) >= self._concurrency:
                     await self._sleep()
             if self._tries:
-                await asyncio.wait(self._tries)
+                await asyncio.wait(tuple(self._tries))
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -84,26 +84,31 @@ class Worker:
         claims = await self._in_database(partial(queue.claim, self.owner, most=free, lease=self._lease))
         for claim in claims:
             task = asyncio.create_task(self._try(claim), name=f"delivery {claim.delivery_id}")
-            self._tries.add(task)
+            self._tries[task] = claim.attempt_id
             task.add_done_callback(self._tried)
         return len(claims)
 
     def _tried(self, task: asyncio.Task[None]) -> None:
-        self._tries.discard(task)
+        del self._tries[task]
         self._wake.set()
         if not task.cancelled() and task.exception():
-            # The lease will run out and the delivery be rescued; nothing is lost, but we are wrong somewhere.
-            logger.error("%s failed", task.get_name(), exc_info=task.exception())
+            # Not even the fault could be recorded: the lease will run out, and the delivery be rescued.
+            logger.critical("%s failed", task.get_name(), exc_info=task.exception())
 
     async def _try(self, claim: Claim) -> None:
+        try:
+            await self._talk(claim)
+        except LeaseLostError as error:
+            logger.warning("%s", error)
+        except Exception as error:  # whatever it is, the agent must learn of it
+            logger.exception("delivery %s failed by our own fault", claim.delivery_id)
+            await self._in_database(partial(queue.record_fault, claim.attempt_id, error))
+
+    async def _talk(self, claim: Claim) -> None:
         content = await self._in_database(partial(queue.message_content, claim.message_id))
         started = partial(self._in_database, partial(queue.mark_content_started, claim.attempt_id))
         mailbox = await self._in_database(partial(queue.mailbox, claim.mailbox_id))
-        try:
-            result = await self._way_out.deliver(claim, mailbox, content, before_content=started)
-        except LeaseLostError as error:
-            logger.warning("%s", error)
-            return
+        result = await self._way_out.deliver(claim, mailbox, content, before_content=started)
         await self._in_database(partial(queue.record_result, claim.attempt_id, result))
 
     async def _sleep(self) -> None:
@@ -123,7 +128,8 @@ class Worker:
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             if self._tries:
-                await self._in_database(partial(queue.extend_leases, self.owner, lease=self._lease))
+                attempts = tuple(self._tries.values())
+                await self._in_database(partial(queue.extend_leases, self.owner, attempts, lease=self._lease))
 
     async def _look_after(self) -> None:
         """Rescue what other workers lost; tell people of delays that have become long."""

@@ -56,6 +56,7 @@ class ComposeForm(DeskForm):
     cc = AddressesField(Delivery.Role.CC, required=False)
     bcc = AddressesField(Delivery.Role.BCC, required=False)
     body = forms.CharField(
+        label="Message",
         widget=forms.Textarea,
         max_length=MOST_WORDS,
         error_messages={
@@ -63,7 +64,7 @@ class ComposeForm(DeskForm):
             "max_length": f"The reply is longer than {MOST_WORDS:,} characters. Put the rest into a file.",
         },
     )
-    key = forms.UUIDField()
+    key = forms.UUIDField(widget=forms.HiddenInput)
 
     @property
     def recipients(self) -> list[Recipient]:
@@ -115,7 +116,8 @@ class SubjectField(forms.CharField):
 
 
 class NewConversationForm(ComposeForm):
-    mailbox = forms.ModelChoiceField(Mailbox.objects.order_by("id"), empty_label=None)
+    field_order = ("mailbox", "to", "cc", "bcc", "subject", "body", "key")
+    mailbox = forms.ModelChoiceField(Mailbox.objects.order_by("id"), empty_label=None, label="From")
     subject = SubjectField(error_messages={"required": "Give the conversation a subject."})
 
 
@@ -190,7 +192,10 @@ class WelcomeForm(DeskForm):
 
 class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
     relay_password = forms.CharField(
-        widget=forms.PasswordInput, required=False, strip=False, label="Relay password"
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        required=False,
+        strip=False,
+        label="Relay password",
     )
 
     class Meta:
@@ -205,7 +210,11 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
             "relay_username",
             "relay_password",
         )
-        labels: ClassVar = {"name": "Name that customers see", "address": "Address that customers write to"}
+        labels: ClassVar = {
+            "name": "Name that customers see",
+            "address": "Address that customers write to",
+            "way": "How its mail leaves",
+        }
         widgets: ClassVar = {"way": forms.RadioSelect}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -215,6 +224,10 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if data.get("way") == Mailbox.Way.RELAY and not data.get("relay_host"):
             self.add_error("relay_host", "Give the relay's host name, or choose to send directly.")
+        if data.get("relay_username") and data.get("relay_security") == Mailbox.Security.NONE:
+            self.add_error(
+                "relay_security", "A password needs an encrypted connection: choose STARTTLS or TLS."
+            )
         return data
 
 

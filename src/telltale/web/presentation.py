@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from django.db.models import Prefetch, QuerySet
@@ -68,6 +68,15 @@ class TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another address that the same reply can go to."""
+
+    address: str
+    is_guess: bool = False  # the failed address without its likely typo
+    is_best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NoteView:
     note: DeliveryNote
     delivery: Delivery
@@ -80,8 +89,7 @@ class NoteView:
     evidence: str
     timeline: Sequence[TimelineEntry]
     tries: int
-    ways: Sequence[str] = field(default=())  # other addresses, the best first
-    suggestion: str = ""  # did you mean
+    alternatives: Sequence[Alternative] = ()  # the best first
     can_retry: bool = False
     can_cancel: bool = False
 
@@ -100,21 +108,13 @@ class NoteView:
         return f"{self.whose_reply} {said[self.note.kind]}"
 
     @property
-    def first_way(self) -> str:
-        return self.suggestion or (self.ways[0] if self.ways else "")
-
-    @property
     def is_delayed(self) -> bool:
         return self.note.kind == DeliveryNote.Kind.DELAYED
 
     @property
-    def other_ways(self) -> list[str]:
-        return [way for way in self.ways if way != self.first_way]
-
-    @property
     def retry_is_best(self) -> bool:
         return (
-            not self.first_way
+            not self.alternatives
             and not self.is_delayed
             and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
         )
@@ -237,14 +237,28 @@ def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address]
         evidence=evidence(note.report),
         timeline=timeline(delivery, queued_by=author),
         tries=delivery.attempt_count,
-        ways=ways(addresses, instead_of=delivery, besides=siblings),
-        suggestion=suggest_domain(delivery.recipient),
+        alternatives=alternatives(addresses, instead_of=delivery, besides=siblings),
         can_retry=can(State(delivery.state), Event.RETRIED),
         can_cancel=can(State(delivery.state), Event.CANCELLED),
     )
 
 
-def ways(addresses: Sequence[Address], *, instead_of: Delivery, besides: Iterable[Delivery]) -> list[str]:
+def alternatives(
+    addresses: Sequence[Address], *, instead_of: Delivery, besides: Iterable[Delivery]
+) -> list[Alternative]:
+    """Where else the reply can go: to what was likely meant, and to the person's other addresses."""
+    guess = suggest_domain(instead_of.recipient)
+    others = [email for email in other_addresses(addresses, instead_of, besides) if email != guess]
+    found = [Alternative(guess, is_guess=True)] if guess else []
+    found += [Alternative(email) for email in others]
+    if found and instead_of.state != State.DELAYED:  # a delayed one may yet arrive by itself
+        found[0] = replace(found[0], is_best=True)
+    return found
+
+
+def other_addresses(
+    addresses: Sequence[Address], instead_of: Delivery, besides: Iterable[Delivery]
+) -> list[str]:
     """Other addresses of the same person: those that worked last stand first, dead ones not at all."""
     if instead_of.recipient.lower() not in {address.email.lower() for address in addresses}:
         return []  # somebody else in the conversation: these are not their addresses
@@ -319,7 +333,7 @@ def _connection(attempt: Attempt) -> str:
 
 def _ending(attempt: Attempt) -> str:
     if attempt.outcome == Attempt.Outcome.LOST:
-        return "Our delivery process ended before the message went out; queued again"
+        return "Broken off by our own delivery process before the message went out"
     where = f" at {attempt.stage}" if attempt.stage else ""
     took = f"in {_duration(attempt)}"
     return {

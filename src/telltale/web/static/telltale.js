@@ -8,7 +8,7 @@ Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
 // Ctrl+Enter or Cmd+Enter sends.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.target.closest("form.composer")?.requestSubmit();
+    event.target.closest("form.composer, form.letter")?.requestSubmit();
   }
 });
 

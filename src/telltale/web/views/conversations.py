@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -14,7 +15,7 @@ from telltale.conversations import actions
 from telltale.conversations.models import Address, Conversation, Draft, Mailbox, Part
 from telltale.delivery.actions import StaleError, send_reply, start_conversation
 from telltale.web.forms import DraftForm, NewConversationForm, NoteForm, ReplyForm
-from telltale.web.inbox import BY_SLUG, conversations
+from telltale.web.inbox import BY_SLUG, View, conversations
 from telltale.web.presentation import NoteView, ShownPart, note_view, parts_for_page
 from telltale.web.requests import DeskRequest
 from telltale.web.views.answers import done, is_htmx
@@ -38,7 +39,9 @@ def changes(request: DeskRequest, pk: int) -> HttpResponse:
         "conversation": conversation,
         "since": int(since),
         "parts": _parts(conversation, request.user, since=int(since)),
+        "view": _view(request),
         "agents": _agents(),
+        "recent": _recent(conversation),
     }
     return render(request, "fragments/changes.html", context)
 
@@ -123,7 +126,8 @@ def new(request: DeskRequest) -> HttpResponse:
         )
         return redirect("conversation", pk=part.conversation_id)
     status = 422 if form.is_bound else 200
-    return render(request, "new_conversation.html", {"form": form}, status=status)
+    context = {"heading": "New conversation", "form": form}
+    return render(request, "new_conversation.html", context, status=status)
 
 
 def _conversation(pk: int) -> Conversation:
@@ -133,8 +137,18 @@ def _conversation(pk: int) -> Conversation:
     return get_object_or_404(found, pk=pk)
 
 
-def _agents() -> Any:
+def _agents() -> QuerySet[Agent]:
     return Agent.objects.filter(is_active=True).order_by("name")
+
+
+def _recent(conversation: Conversation) -> QuerySet[Conversation]:
+    """What else this contact has with us, the newest first."""
+    return conversation.contact.conversations.exclude(pk=conversation.pk).order_by("-updated_at")[:5]
+
+
+def _view(request: DeskRequest) -> View:
+    """The list that the page was opened from."""
+    return BY_SLUG.get(request.GET.get("view", ""), BY_SLUG["open"])
 
 
 def _parts(conversation: Conversation, viewer: Agent, *, since: int = 0) -> list[ShownPart]:
@@ -151,7 +165,7 @@ def _note(part: Part, viewer: Agent, addresses: list[Address]) -> NoteView | Non
 
 
 def _page(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
-    view = BY_SLUG.get(request.GET.get("view", ""), BY_SLUG["open"])
+    view = _view(request)
     parts = _parts(conversation, request.user)
     return {
         "conversation": conversation,
@@ -160,7 +174,7 @@ def _page(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
         "selected": conversation.pk,
         "parts": parts,
         "agents": _agents(),
-        "recent": conversation.contact.conversations.exclude(pk=conversation.pk).order_by("-updated_at")[:5],
+        "recent": _recent(conversation),
         **_composer(request, conversation),
     }
 

@@ -68,7 +68,7 @@ def handling(request: DeskRequest, pk: int) -> HttpResponse:
 def transcript(request: DeskRequest, pk: int) -> HttpResponse:
     found = Attempt.objects.select_related("delivery__message__part__conversation")
     attempt = get_object_or_404(found, pk=pk)
-    return render(request, "transcript.html", {"attempt": attempt})
+    return render(request, "transcript.html", {"heading": "SMTP transcript", "attempt": attempt})
 
 
 def _delivery(pk: int) -> Delivery:

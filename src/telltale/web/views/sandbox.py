@@ -14,4 +14,4 @@ from telltale.sandbox import catalogue
 def show(request: HttpRequest) -> HttpResponse:
     if not settings.ENVIRONMENT.sandbox:
         raise Http404("This desk has no sandbox.")
-    return render(request, "sandbox.html", {"rows": catalogue()})
+    return render(request, "sandbox.html", {"heading": "Sandbox", "page": "sandbox", "rows": catalogue()})

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from telltale.accounts import actions
 from telltale.accounts.models import Agent
+from telltale.conversations.actions import create_mailbox
 from telltale.web.forms import MailboxForm, WelcomeForm
 from telltale.web.requests import DeskRequest
 
@@ -33,10 +34,11 @@ def admin(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def mailbox(request: DeskRequest) -> HttpResponse:
+    """Add an address that customers write to."""
     if not request.user.is_admin:
         raise PermissionDenied("Only an admin can add a mailbox.")
     form = MailboxForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        form.save()
+        create_mailbox(**form.cleaned_data)
         return redirect("inbox")
     return render(request, "new_mailbox.html", {"form": form}, status=422 if form.is_bound else 200)

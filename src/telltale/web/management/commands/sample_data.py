@@ -10,8 +10,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
-from telltale.conversations.actions import add_customer_message, open_conversation
-from telltale.conversations.models import Address, Contact, Conversation, Mailbox, Part
+from telltale.conversations.actions import add_customer_message, create_mailbox, open_conversation
+from telltale.conversations.models import Address, Contact, Conversation, Part
 
 # name, addresses (the first wrote last), subject, minutes ago, message, assigned to Maya
 CUSTOMERS = [
@@ -75,7 +75,7 @@ class Command(BaseCommand):
             return
         maya = Agent.objects.create_user("maya@lamp.example", None, name="Maya", is_admin=True)
         Agent.objects.create_user("jonas@lamp.example", None, name="Jonas")
-        mailbox = Mailbox.objects.create(name="Lamp & Co", address="support@lamp.example")
+        mailbox = create_mailbox(name="Lamp & Co", address="support@lamp.example")
         for name, addresses, subject, minutes, text, is_hers in reversed(CUSTOMERS):
             contact = Contact.objects.create(name=name)
             Address.objects.bulk_create(Address(contact=contact, email=address) for address in addresses)
@@ -95,3 +95,4 @@ def _set_back(part: Part, minutes: int) -> None:
     at = timezone.now() - timedelta(minutes=minutes)
     Part.objects.filter(pk=part.pk).update(created_at=at)
     Conversation.objects.filter(pk=part.conversation_id).update(created_at=at, updated_at=at)
+    Address.objects.filter(email=part.from_address).update(last_heard_at=at)
