@@ -15,7 +15,7 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-
 
 help:
 	@echo "make demo           start a desk with sample conversations and sandbox mail servers"
-	@echo "make demo RESET=1   the same, from the beginning"
+	@echo "make demo RESET=1   the same, from the beginning; TELLTALE_PORT=8080 chooses another port than 8000"
 	@echo "make run            start an empty desk that you can work with"
 	@echo "make test           run the tests; ARGS='tests/mail -k reply' chooses some"
 	@echo "make check          check formatting, style and types, and run the tests"

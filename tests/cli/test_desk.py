@@ -11,12 +11,16 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from django.conf import settings
 
+from telltale.cli.prepare import MIGRATING
 from tests.cli.helpers import free_port, processes_that_name, running, telltale
 
 OPEN = "Ctrl-C stops it."
@@ -29,6 +33,7 @@ def data() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="telltale-desk-"))
     made.chmod(0o711)
     yield made
+    assert_all_gone(made)
     shutil.rmtree(made)
 
 
@@ -41,14 +46,19 @@ def variables(data: Path) -> dict[str, str]:
     }
 
 
-def get(url: str) -> http.client.HTTPResponse:
+class Answer(NamedTuple):
+    headers: http.client.HTTPMessage
+    text: str
+
+
+def get(url: str, cookie: str = "") -> Answer:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
-    connection.request("GET", parts.path or "/")
+    connection.request("GET", parts.path or "/", headers={"Cookie": cookie})
     response = connection.getresponse()
-    response.read()
+    text = response.read().decode()
     connection.close()
-    return response
+    return Answer(response.headers, text)
 
 
 def database_of(data: Path) -> psycopg.Connection:
@@ -73,7 +83,7 @@ def test_a_desk_opens_survives_what_is_killed_and_stops_with_ctrl_c(data: Path, 
     with running("run", **variables) as desk:
         desk.read_until(OPEN)
         url = f"http://127.0.0.1:{variables['TELLTALE_PORT']}/"
-        assert get(url).getheader("Location") == "/welcome/"
+        assert get(url).headers["Location"] == "/welcome/"
         assert stat.S_IMODE((data / "secret_key").stat().st_mode) == 0o600
         second = telltale("run", **variables)
         assert second.returncode == 2
@@ -91,6 +101,8 @@ def test_a_desk_opens_survives_what_is_killed_and_stops_with_ctrl_c(data: Path, 
             assert connection.execute("SELECT word FROM kept").fetchone() == ("still here",)
         os.kill(postmaster_of(data), signal.SIGKILL)
         desk.read_until("PostgreSQL ended")
+        desk.signal(signal.SIGINT)
+        desk.read_until("Once more hurries")
         desk.signal(signal.SIGINT)
         assert desk.ended() == 0
 
@@ -111,15 +123,71 @@ def test_the_demo_starts_over_when_told_to_and_prints_a_link_that_signs_in(
         desk.read_until(OPEN)
         link = re.search(r"http://\S+/sign-in/\S+", desk.output)
         assert link
-        assert get(link[0]).getheader("Location") == "/"
+        signed_in = get(link[0])
+        assert signed_in.headers["Location"] == "/"
         assert "/sandbox/" in desk.output
         assert not old.exists()
         with database_of(data) as connection:
             row = connection.execute("SELECT count(*) > 3 FROM conversations_conversation").fetchone()
             assert row == (True,)
-        desk.signal(signal.SIGINT)
-        desk.read_until("Once more hurries")
+        url = f"http://127.0.0.1:{variables['TELLTALE_PORT']}"
+        cookie = "; ".join(cookie.partition(";")[0] for cookie in signed_in.headers.get_all("Set-Cookie", ()))
+        assert_static_files_are_kept(url, cookie)
+        with open_stream(url, cookie) as stream:
+            desk.signal(signal.SIGINT)
+            assert desk.ended() == 0
+            stream.read()  # raises IncompleteRead where the stream was cut instead of ended
+
+    assert_all_gone(data)
+    for log in ("web", "deliver", "receive", "sandbox", "prepare"):
+        said = (data / "logs" / f"{log}.log").read_text()
+        assert not re.search("Warning|Traceback|ERROR", said), said
+
+
+def assert_static_files_are_kept(url: str, cookie: str) -> None:
+    """Every file that the inbox asks for may be kept by the browser for ever."""
+    paths = set(re.findall(r'"(/static/[^"]+)"', get(f"{url}/inbox/open/", cookie).text))
+    assert len(paths) > 3
+    for path in paths:
+        assert "immutable" in get(url + path).headers["Cache-Control"], path
+
+
+@contextmanager
+def open_stream(url: str, cookie: str) -> Iterator[http.client.HTTPResponse]:
+    """A live stream whose first event has come."""
+    with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+        connection.request("GET", "/stream?topic=inbox", headers={"Cookie": cookie})
+        with connection.getresponse() as response:
+            while response.readline() != b"event: resync\n":
+                pass
+            yield response
+
+
+def test_ctrl_c_ends_a_preparation_that_takes_long(
+    data: Path, variables: dict[str, str], waiting_database: psycopg.Connection
+):
+    url = settings.ENVIRONMENT.database_url
+
+    with running("run", DATABASE_URL=url, **variables) as desk:
+        wait_for_a_migration_that_waits(waiting_database)
         desk.signal(signal.SIGINT)
         assert desk.ended() == 0
 
+    assert desk.output == "\nStopping. Once more hurries.\n"
     assert_all_gone(data)
+
+
+@pytest.fixture
+def waiting_database(django_db_modify_db_settings: None) -> Iterator[psycopg.Connection]:
+    """A database where another desk is at its migrations, so that ours has to wait."""
+    with psycopg.connect(settings.ENVIRONMENT.database_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
+        yield connection
+
+
+def wait_for_a_migration_that_waits(connection: psycopg.Connection) -> None:
+    deadline = time.monotonic() + 30
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while connection.execute(waiting).fetchone() == (0,):
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.02)

@@ -8,8 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -17,7 +15,7 @@ import pytest
 
 from telltale.postgres import Account, Cluster, FolderInUseError, PostgresError
 from telltale.postgres.cluster import ADMIN, DESK
-from tests.postgres.helpers import ask, cluster_in, kill, owner_of
+from tests.postgres.helpers import ask, cluster_in, in_child, kill, owner_of
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -49,17 +47,14 @@ def test_it_opens_no_port_and_its_socket_is_private(cluster: Cluster):
 @needs_root
 def test_not_even_the_account_of_the_server_may_connect(cluster: Cluster):
     cluster.start()
-    account = cluster.data.stat()
-    assert account.st_uid != 0
+    account = pwd.getpwuid(cluster.data.stat().st_uid)
+    assert account.pw_uid != 0
 
     def connect() -> None:
-        os.setgroups([])
-        os.setresgid(account.st_gid, account.st_gid, account.st_gid)
-        os.setresuid(account.st_uid, account.st_uid, account.st_uid)
         with pytest.raises(psycopg.OperationalError, match="Peer authentication failed"):
             psycopg.connect(cluster.dsn(role=ADMIN))
 
-    assert in_child(connect) == 0
+    assert in_child(connect, user=account.pw_name) == 0
 
 
 @needs_root
@@ -216,20 +211,3 @@ def test_programs_that_are_none_are_refused_by_the_name_of_their_setting(tmp_pat
 
     with pytest.raises(PostgresError, match=r"TELLTALE_POSTGRES_BIN: .* holds no initdb and postgres"):
         cluster.start()
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Does `work` in a fork of this process, which may give up its rights there; the exit code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of forking beside threads: this one only connects
-        pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -14,6 +14,7 @@ from telltale.conversations.actions import add_customer_message
 from telltale.conversations.models import Attachment, Conversation, Draft, Mailbox, Part
 from telltale.delivery import queue
 from telltale.delivery.models import Delivery, DeliveryNote
+from telltale.web.presentation import parts_for_page
 from tests.delivery.test_queue import GREYLISTED, NO_SUCH_USER, answer
 
 HTMX = {"HX-Request": "true"}
@@ -196,6 +197,16 @@ def test_the_changes_hold_the_new_note_and_the_changed_chip(desk, conversation, 
     assert "Could you check?" not in changes  # an old part that has not changed
     conversation.refresh_from_db()
     assert f'name="since" value="{conversation.version}"' in changes
+
+
+def test_a_part_that_comes_while_a_page_is_drawn_comes_once(conversation):
+    read_before = Conversation.objects.get(pk=conversation.pk)
+    late = add_customer_message(conversation, from_address="ana@oldworks.example", body="Found it!")
+
+    assert late not in parts_for_page(read_before)
+
+    read_after = Conversation.objects.get(pk=conversation.pk)
+    assert list(parts_for_page(read_after, since=read_before.version)) == [late]
 
 
 def test_there_is_nothing_new_after_the_newest_version(desk, conversation, failed):

@@ -13,12 +13,19 @@ from collections.abc import Callable, Sequence
 from telltale import __version__
 
 WRONG = 2  # the exit code for what a person can mend; argparse's own
+INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code."""
+    try:
+        return _obey(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # before there was anything to stop
+        return INTERRUPTED
+
+
+def _obey(words: list[str]) -> int:
     # Made by hand: argparse would read the options of Django's commands as its own.
-    words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["manage"]:
         return _explained(_manage, argparse.Namespace(words=words[1:]))
     options = _parser().parse_args(words)

@@ -1,12 +1,33 @@
-"""Keeps the desk's own PostgreSQL alive: service.Keeper's three verbs for a Cluster."""
+"""The database under the desk: its own PostgreSQL, kept alive, or the one that DATABASE_URL names.
+
+A ClusterKeeper has the verbs of service.Keeper.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 
+from telltale.cli.errors import CommandError
 from telltale.cli.service import FIRST_PAUSE, LONGEST_PAUSE, Say, set_aside
 from telltale.postgres import Cluster, PostgresError
+from telltale.postgres.programs import OLDEST
+
+_ANSWERS_WITHIN = 10  # seconds
+
+
+async def check_database(url: str) -> None:
+    """Raises CommandError where DATABASE_URL leads to no PostgreSQL that the desk can use."""
+    import psycopg  # slow to import, and `telltale --version` needs none
+
+    try:
+        async with await psycopg.AsyncConnection.connect(url, connect_timeout=_ANSWERS_WITHIN) as connection:
+            version = connection.info.server_version // 10_000
+    except psycopg.OperationalError as error:
+        # libpq's words, without the password and on one line.
+        raise CommandError(f"DATABASE_URL leads to no database: {' '.join(str(error).split())}") from None
+    if version < OLDEST:
+        raise CommandError(f"DATABASE_URL leads to PostgreSQL {version}; Telltale needs {OLDEST} or newer.")
 
 
 class ClusterKeeper:
@@ -17,10 +38,12 @@ class ClusterKeeper:
         self._say = say
         self._first_pause = first_pause
         self._stopping = asyncio.Event()
+        self._turn = asyncio.Lock()  # Ctrl-C may come while the cluster is being started
 
     async def start(self) -> None:
         set_aside(self.cluster.log)
-        await asyncio.to_thread(self.cluster.start)
+        async with self._turn:
+            await asyncio.to_thread(self.cluster.start)
 
     async def keep(self) -> None:
         while not self._stopping.is_set():
@@ -34,7 +57,8 @@ class ClusterKeeper:
 
     async def stop(self) -> None:
         self._stopping.set()
-        await asyncio.to_thread(self.cluster.stop)
+        async with self._turn:
+            await asyncio.to_thread(self.cluster.stop)
 
     def kill(self) -> None:
         """Hurries a stop that is under way. The next start recovers what was not written."""
@@ -44,15 +68,21 @@ class ClusterKeeper:
     async def _revive(self) -> None:
         pause = self._first_pause
         while not self._stopping.is_set():
-            await asyncio.to_thread(self.cluster.stop)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
+            if await self._is_started_again():
+                return
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _is_started_again(self) -> bool:
+        async with self._turn:
+            await asyncio.to_thread(self.cluster.stop)
+            if self._stopping.is_set():
+                return False
             try:
                 await asyncio.to_thread(self.cluster.start)
             except PostgresError as error:
-                self._say(str(error))
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                break
-        if self._stopping.is_set():  # Ctrl-C while it was being started
-            await asyncio.to_thread(self.cluster.stop)
+                if not self._stopping.is_set():  # else it ended because we are in a hurry
+                    self._say(str(error))
+                return False
+            return True

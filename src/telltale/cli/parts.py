@@ -18,25 +18,13 @@ from telltale.config.environment import Environment, load
 from telltale.postgres import Cluster
 
 
-def services(environment: Environment, variables: Mapping[str, str]) -> list[Service]:
+def services(variables: Mapping[str, str]) -> list[Service]:
     """The processes of a desk with these settings."""
     return [
-        Service("web", "uvicorn", _uvicorn(environment), variables),
+        Service("web", "telltale.config.server", (), variables),
         Service("deliver", "telltale.delivery.worker", (), variables),
         Service("receive", "telltale.inbound.door", (), variables),
     ]
-
-
-def _uvicorn(environment: Environment) -> tuple[str, ...]:
-    return (
-        "telltale.config.asgi:application",
-        f"--host={environment.host}",
-        f"--port={environment.port}",
-        "--lifespan=on",
-        "--no-access-log",
-        "--timeout-graceful-shutdown=3",
-        f"--log-level={environment.log_level.lower()}",
-    )
 
 
 def cluster_of(environment: Environment) -> Cluster:
@@ -57,7 +45,7 @@ def become(part: str) -> int:
             f"No PostgreSQL runs for the desk in {environment.data}. Start it with `telltale run`, which "
             "starts this part too, or set DATABASE_URL to a PostgreSQL elsewhere."
         )
-    service = next(service for service in services(environment, variables) if service.name == part)
+    service = next(service for service in services(variables) if service.name == part)
     command = [sys.executable, "-P", "-m", service.module, *service.arguments]
     sys.stdout.flush()
     os.execve(sys.executable, command, dict(variables))  # noqa: S606  (our own words, no shell)

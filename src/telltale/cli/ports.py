@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from typing import NamedTuple
 
 from telltale.cli.errors import CommandError
 from telltale.config.environment import HostPort
@@ -12,14 +13,29 @@ from telltale.config.environment import HostPort
 _PAUSE = 0.1
 
 
-def check(where: HostPort, *, variable: str, patience: float = 0.0) -> None:
+class _Problem(NamedTuple):
+    """Why nobody can listen there, and what to do."""
+
+    text: str
+    advice: str  # {host} and {port} stand for the variables that choose them
+
+
+_TAKEN = _Problem("is taken by another program", "Set {port} to another, or stop that program.")
+_RESERVED = _Problem("is reserved for root", "Set {port} to one from 1024 on, or start the desk as root.")
+_NO_NAME = _Problem("cannot be had: this name has no address", "Set {host} to an address of this machine.")
+_NOT_OURS = _Problem(
+    "cannot be had: this machine has no such address", "Set {host} to an address of this machine."
+)
+_BY_NUMBER = {errno.EADDRINUSE: _TAKEN, errno.EACCES: _RESERVED, errno.EADDRNOTAVAIL: _NOT_OURS}
+
+
+def check(where: HostPort, *, host_variable: str, port_variable: str, patience: float = 0.0) -> None:
     """Raises CommandError where nobody can listen there now, nor within `patience` seconds."""
     deadline = time.monotonic() + patience
     while problem := _problem(where):
         if time.monotonic() >= deadline:
-            raise CommandError(
-                f"Port {where.port} of {where.host} {problem}. Set {variable} to another, or free this one."
-            )
+            advice = problem.advice.format(host=host_variable, port=port_variable)
+            raise CommandError(f"Port {where.port} of {where.host} {problem.text}. {advice}")
         time.sleep(_PAUSE)
 
 
@@ -33,25 +49,16 @@ def free_block(first: int, length: int) -> int:
     raise CommandError(f"This machine has no {length} free ports beside each other.")
 
 
-def _problem(where: HostPort) -> str:
-    """Why nobody can listen there; empty where one can."""
+def _problem(where: HostPort) -> _Problem | None:
+    """Why nobody can listen there; None where one can."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except socket.gaierror:
-        return "cannot be had: this name has no address"
+        return _NO_NAME
     except OSError as error:
-        return _words(error)
-    return ""
-
-
-def _words(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "is taken by another program"
-    if error.errno == errno.EACCES:
-        return "is reserved for root"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return "cannot be had: this machine has no such address"
-    return f"cannot be had: {error.strerror}"
+        other = _Problem(f"cannot be had: {error.strerror}", "Set {host} or {port} to another.")
+        return _BY_NUMBER.get(error.errno or 0, other)
+    return None

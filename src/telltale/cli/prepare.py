@@ -20,7 +20,7 @@ django.setup()
 from telltale.accounts.links import sign_in_path  # noqa: E402  (needs Django to be set up)
 from telltale.accounts.models import Agent  # noqa: E402
 
-_MIGRATING = 0x7E117A1E  # the advisory lock of desks that start at the same time on one database
+MIGRATING = 0x7E117A1E  # the advisory lock of desks that start at the same time on one database
 
 
 def main() -> None:
@@ -35,11 +35,11 @@ def main() -> None:
 
 def _migrate() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
         try:
             call_command("migrate", interactive=False, verbosity=0)
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATING])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from telltale.cli import ports
-from telltale.cli.database import ClusterKeeper
+from telltale.cli.database import ClusterKeeper, check_database
 from telltale.cli.errors import CommandError
 from telltale.cli.parts import cluster_of, complete, services
 from telltale.cli.secrets import make_data_folder
@@ -41,6 +41,7 @@ def sole_desk_in(data: Path) -> Iterator[float]:
     """Holds the data folder against a second desk. Gives the seconds that what a killed one left may need."""
     make_data_folder(data)
     lock = Lock(data / "desk.lock")
+    _check_owner(lock.path)
     lock.acquire(otherwise=f"The desk in {data} runs already, as process {{pid}}. Stop that one first.")
     try:
         yield _LEFT_OVERS_GONE_WITHIN if lock.was_abandoned else 0.0
@@ -48,10 +49,25 @@ def sole_desk_in(data: Path) -> Iterator[float]:
         lock.release()
 
 
+def _check_owner(lock: Path) -> None:
+    """Root could open the desk of an ordinary user, and would leave files that its owner cannot read."""
+    if not lock.exists() or (owner := lock.stat().st_uid) == os.geteuid():
+        return
+    try:
+        name = lock.owner()
+    except KeyError:
+        name = str(owner)
+    raise CommandError(
+        f"The desk in {lock.parent} belongs to user {name}. Start it as that user, "
+        "or set TELLTALE_DATA to another folder."
+    )
+
+
 def check_ports(environment: Environment, patience: float) -> None:
     web = HostPort(environment.host, environment.port)
-    ports.check(web, variable="TELLTALE_PORT", patience=patience)
-    ports.check(environment.smtp_listen, variable="TELLTALE_SMTP_LISTEN", patience=patience)
+    ports.check(web, host_variable="TELLTALE_HOST", port_variable="TELLTALE_PORT", patience=patience)
+    both = "TELLTALE_SMTP_LISTEN"
+    ports.check(environment.smtp_listen, host_variable=both, port_variable=both, patience=patience)
 
 
 def say(line: str) -> None:
@@ -75,8 +91,9 @@ class Desk:
         self._logs = environment.data / "logs"
         self._database = None if environment.database_url else ClusterKeeper(cluster_of(environment), say=say)
         self._ground = [self._keeper(service) for service in ground]
-        self._parts = [self._keeper(service) for service in services(environment, self._variables)]
+        self._parts = [self._keeper(service) for service in services(self._variables)]
         self._preparation = Service("prepare", "telltale.cli.prepare", tuple(prepare), self._variables)
+        self._preparing: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -107,6 +124,8 @@ class Desk:
         if self._database:
             await self._database.start()
             self._watch(self._database.keep())
+        else:
+            await check_database(self._environment.database_url)
         path = await self._prepare()
         for keeper in (*self._ground, *self._parts):
             self._watch(keeper.keep())
@@ -123,6 +142,7 @@ class Desk:
         if not self._stopping.is_set():
             self._stopping.set()
             say("\nStopping. Once more hurries.")
+            self._end_preparation()
             return
         for keeper in (*self._parts, *self._ground):
             keeper.kill()
@@ -142,11 +162,19 @@ class Desk:
         log = self._logs / "prepare.log"
         log.parent.mkdir(mode=0o700, exist_ok=True)
         with log.open("wb") as file:
-            process = await self._preparation.spawn(stdout=asyncio.subprocess.PIPE, stderr=file)
-        said, _ = await process.communicate()
-        if process.returncode != 0:
+            self._preparing = await self._preparation.spawn(stdout=asyncio.subprocess.PIPE, stderr=file)
+        if self._stopping.is_set():  # Ctrl-C while the process was being started
+            self._end_preparation()
+        said, _ = await self._preparing.communicate()
+        if self._preparing.returncode != 0:
             raise CommandError(f"The desk could not be prepared. {log} ends with:\n{tail(log)}")
         return said.decode().strip()
+
+    def _end_preparation(self) -> None:
+        """A migration may take long; each of its steps is a transaction, and the next start goes on with it."""
+        if self._preparing and self._preparing.returncode is None:
+            with suppress(ProcessLookupError):
+                self._preparing.terminate()
 
     async def _until_open(self) -> None:
         """Returns when the web server answers, or when we are told to stop."""

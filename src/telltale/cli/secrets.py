@@ -36,14 +36,18 @@ def _make(path: Path) -> str:
 
 
 def make_data_folder(data: Path) -> None:
-    """Makes the folder where there is none. What is secret in it has a mode of its own.
+    """Makes the folder where there is none, and checks that we may use it. What is secret has a mode of its own.
 
     As root others may pass through: the server of the desk's own PostgreSQL runs as another user.
     """
-    if data.is_dir():
-        return
     try:
-        data.mkdir(parents=True)
-        data.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        if not data.is_dir():
+            data.mkdir(parents=True)
+            data.chmod(0o711 if os.geteuid() == 0 else 0o700)
     except OSError as error:
         raise CommandError(f"TELLTALE_DATA: {data} cannot be made: {error.strerror}.") from None
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise CommandError(
+            f"TELLTALE_DATA: {data} may not be written by this user. Start the desk as the folder's owner, "
+            "or set TELLTALE_DATA to another folder."
+        )

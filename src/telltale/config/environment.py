@@ -68,7 +68,10 @@ class Setting:
         return self.parse(variables.get(self.name) or default)
 
     def complaint(self, value: str) -> str:
-        shown = f"has {len(value)} characters" if self.is_secret else f'is "{value}"'
+        if not value:
+            shown = "is not set, and has no default here"
+        else:
+            shown = f"has {len(value)} characters" if self.is_secret else f'is "{value}"'
         return f"{self.name} {shown}: it should be {self.should_be}, such as {self.example}"
 
 
@@ -77,15 +80,17 @@ def load(variables: Mapping[str, str] = os.environ) -> Environment:
 
     Raises SettingsError, which names every variable that is wrong or unknown.
     """
-    values, problems = {}, list(_unknown(variables))
+    values: dict[str, Any] = {}
+    problems, wrong_defaults = list(_unknown(variables)), list[str]()
     for field_name, setting in TABLE.items():
+        value = variables.get(setting.name, "")
         try:
             values[field_name] = setting.value_in(variables)
         except ValueError:
-            # A default can only be wrong through another variable, which is then complained about itself.
-            problems += [setting.complaint(value)] if (value := variables.get(setting.name)) else []
-    if problems:
-        raise SettingsError(problems)
+            (problems if value else wrong_defaults).append(setting.complaint(value))
+    # A default is wrong through another variable, which is complained about itself, or for want of a home folder.
+    if problems or wrong_defaults:
+        raise SettingsError(problems or wrong_defaults)
     return Environment(**values)
 
 
@@ -125,7 +130,10 @@ def _secrets(value: str) -> tuple[str, ...]:
 
 
 def _folder(value: str) -> Path:
-    path = Path(value).expanduser()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError("nobody has this home folder") from error
     if not path.is_absolute():
         raise ValueError("a relative path means another folder in each process")
     return path
@@ -135,7 +143,11 @@ def _existing_folder(value: str) -> Path | None:
     if not value:
         return None
     path = _folder(value)
-    if not path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # below a folder that we may not enter
+        raise ValueError("out of reach") from error
+    if not is_folder:
         raise ValueError("no folder")
     return path
 

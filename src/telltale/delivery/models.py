@@ -183,7 +183,9 @@ class Report(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=one_of("action", Action), name="report_action_known"),
             models.UniqueConstraint("attempt", name="report_one_per_attempt"),
-            models.UniqueConstraint("delivery", "returned_mail", name="report_one_per_mail"),
+            models.UniqueConstraint(
+                "delivery", "returned_mail", "final_recipient", name="report_one_per_mail_and_recipient"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from telltale.bounce.verdict import Verdict
 LIFETIME = timedelta(days=5)
 ATTENTION_AFTER = timedelta(hours=1)
 SOONEST = timedelta(seconds=5)  # "try again in 0 seconds" is no invitation to hammer
+LATEST = timedelta(hours=12)  # "try again in a week" is no reason to give up at the first try
 
 _MINUTES = {
     "greylisted": (2, 5, 10, 20, 40, 60),
@@ -48,5 +49,5 @@ def next_step(
     steps = _MINUTES.get(verdict.reason, _OTHERWISE)
     pause = timedelta(minutes=steps[min(attempts, len(steps)) - 1])
     if verdict.retry_after is not None:
-        pause = max(verdict.retry_after, SOONEST)
+        pause = min(max(verdict.retry_after, SOONEST), LATEST)
     return GiveUp(lifetime) if now + pause > queued_at + lifetime else RetryAt(now + pause)

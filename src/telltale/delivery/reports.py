@@ -23,7 +23,7 @@ def keep_report(
     returned_mail: RawMail | None = None,
     proven: bool = True,
 ) -> Report:
-    """Store the evidence as it came."""
+    """Store the evidence as it came; the short fields as far as they fit, the returned mail has them whole."""
     said_by_smtp = report.diagnostic_code.type == "smtp"
     source = Report.Source.SMTP if said_by_smtp else Report.Source.OURSELVES
     return Report.objects.create(
@@ -32,17 +32,22 @@ def keep_report(
         returned_mail=returned_mail,
         source=Report.Source.DSN if returned_mail else source,
         proven=proven,
-        final_recipient=report.final_recipient,
+        final_recipient=_kept(report.final_recipient, 512),
         action=report.action.value,
         status=str(report.status or ""),
-        diagnostic_type=report.diagnostic_code.type,
-        diagnostic_text=report.diagnostic_code.text.replace("\0", "\\x00"),
-        remote_mta=report.remote_mta,
+        diagnostic_type=_kept(report.diagnostic_code.type, 64),
+        diagnostic_text=_kept(report.diagnostic_code.text),
+        remote_mta=_kept(report.remote_mta, 255),
         stage=report.stage.value if report.stage else "",
-        other_fields=[list(pair) for pair in report.other_fields],
+        other_fields=[[_kept(name), _kept(value)] for name, value in report.other_fields],
         reason=verdict.reason,
         rule=verdict.rule,
     )
+
+
+def _kept(text: str, most: int | None = None) -> str:
+    """PostgreSQL stores no NUL; it stands as its escape."""
+    return text.replace("\0", "\\x00")[:most]
 
 
 def judge(delivery: Delivery, report: RecipientReport, verdict: Verdict, *, proven: bool) -> None:
@@ -61,7 +66,10 @@ def record_returned(
     """A report about this delivery came back by mail."""
     conversation = advance(delivery.message.part.conversation_id)
     delivery = Delivery.objects.select_for_update().get(pk=delivery.pk)
-    if Report.objects.filter(delivery=delivery, returned_mail=returned_mail).exists():
+    known = delivery.reports.filter(
+        returned_mail=returned_mail, final_recipient=_kept(report.final_recipient, 512)
+    )
+    if known.exists():
         return  # read a second time after a crash: the note stands already
     verdict = explain(report)
     stored = keep_report(delivery, report, verdict=verdict, returned_mail=returned_mail, proven=proven)

@@ -6,25 +6,50 @@ What matches nothing waits in quarantine.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from telltale.bounce import Kind, read
-from telltale.conversations.actions import add_customer_message, contact_for, open_conversation
+from telltale.bounce import Kind, Returned, read
+from telltale.conversations.actions import (
+    add_customer_message,
+    add_event,
+    advance,
+    announce,
+    contact_for,
+    open_conversation,
+)
 from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
-from telltale.delivery.models import Delivery
+from telltale.delivery.models import Delivery, OutgoingMessage
 from telltale.delivery.reports import record_returned
 from telltale.mail.letter import Letter, read_letter
-from telltale.mail.report import Action
+from telltale.mail.report import Action, Diagnostic, RecipientReport
 from telltale.mail.return_path import Fault, ReturnPath, verify
 
-OF_REPORTS = {Kind.BOUNCE, Kind.DELAYED, Kind.DELIVERED}
+OF_REPORTS = {Kind.BOUNCE: Action.FAILED, Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}
+TOLD = [Action.DELIVERED, Action.DELAYED, Action.FAILED]  # the gravest last
+CAME_BACK = {
+    Kind.AUTOREPLY: "An automatic answer came back",
+    Kind.READ_RECEIPT: "A read receipt came back",
+    Kind.COMPLAINT: "A complaint came back: this reply was called spam",
+    Kind.ORDINARY: "Mail that is no report we can read came back",
+}
+MOST_WORDS = 4_000  # characters of a bounce that we cannot take apart
+MOST_SUBJECT = 120  # characters
+MOST_REASON = 255  # characters
+
+logger = logging.getLogger(__name__)
 
 
 def refusal_for(address: str) -> str:
     """Why we do not take mail for this address; "" where we do."""
+    if not address.isprintable():  # NUL, octets that are no UTF-8: nothing that a database could look up
+        return "is no address"
     proof = verify(address, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
     if isinstance(proof, ReturnPath):
         return ""
@@ -36,14 +61,33 @@ def refusal_for(address: str) -> str:
 
 
 @transaction.atomic
-def store(content: bytes, *, door: str, mail_from: str, rcpt_to: str, peer: str) -> RawMail:
-    """Keep the mail as it came. When this returns and the transaction is committed, it cannot be lost."""
+def store(
+    content: bytes, *, door: str, mail_from: str, recipients: Iterable[str], peer: str
+) -> list[RawMail]:
+    """Keep the mail as it came, once for each recipient: all or nothing, since one answer counts for all.
+
+    When this returns and the transaction is committed, it cannot be lost.
+    """
+    once = {recipient.lower(): recipient for recipient in recipients}.values()
+    return [_store_for(recipient, content, door, mail_from, peer) for recipient in once]
+
+
+def _store_for(recipient: str, content: bytes, door: str, mail_from: str, peer: str) -> RawMail:
     mail = RawMail(
-        door=door, mail_from=mail_from[:512], rcpt_to=rcpt_to[:512], peer=peer[:64], size=len(content)
+        door=door,
+        mail_from=_storable(mail_from)[:512],
+        rcpt_to=recipient[:512],
+        peer=peer[:64],
+        size=len(content),
     )
     mail.content.save("mail.eml", ContentFile(content), save=False)
     mail.save()
     return mail
+
+
+def _storable(address: str) -> str:
+    """As text that PostgreSQL takes; what is none stands as escapes."""
+    return address.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 @transaction.atomic
@@ -52,33 +96,101 @@ def read_next() -> bool:
     mail = RawMail.objects.select_for_update(skip_locked=True).filter(fate=RawMail.Fate.WAITING).first()
     if mail is None:
         return False
-    with mail.content.open("rb") as file:
-        content = file.read()
-    mail.fate, mail.fate_reason = _take(mail, content)
+    mail.fate, mail.fate_reason = _take_safely(mail)
     mail.save(update_fields=["fate", "fate_reason"])
     return True
 
 
+def _take_safely(mail: RawMail) -> tuple[RawMail.Fate, str]:
+    """One mail that we fail at must not stop all that come behind it, nor be forgotten."""
+    try:
+        with transaction.atomic(), mail.content.open("rb") as file:
+            return _take(mail, file.read())
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the mail waits
+    except Exception as error:
+        logger.exception("could not read the stored mail %s", mail.pk)
+        if delivery := _delivery_of(mail):
+            _tell(
+                delivery, "Mail came back that this desk failed to read; it is kept", about=f"mail {mail.pk}"
+            )
+        return RawMail.Fate.QUARANTINED, f"our own fault: {type(error).__name__}: {error}"[:MOST_REASON]
+
+
 def _take(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
-    proof = verify(mail.rcpt_to, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
-    if isinstance(proof, ReturnPath):
-        return _take_report(mail, content, proof)
-    return _take_message(mail, content)
+    proof = _proof(mail)
+    if proof is Fault.NOT_OURS:
+        return _take_message(mail, content)
+    if isinstance(proof, Fault):  # it held when the mail was taken, and has expired while it waited
+        return RawMail.Fate.QUARANTINED, f"no return path of ours: {proof}"
+    if delivery := _delivery_of(mail):
+        return _take_report(mail, content, delivery)
+    return RawMail.Fate.QUARANTINED, "the delivery that its return path names is gone"
 
 
-def _take_report(mail: RawMail, content: bytes, proof: ReturnPath) -> tuple[RawMail.Fate, str]:
-    delivery = Delivery.objects.select_related("message__part").filter(pk=proof.delivery_id).first()
-    if delivery is None:
-        return RawMail.Fate.QUARANTINED, "the delivery that its return path names is gone"
+def _proof(mail: RawMail) -> ReturnPath | Fault:
+    return verify(mail.rcpt_to, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
+
+
+def _delivery_of(mail: RawMail) -> Delivery | None:
+    """The delivery whose signed return path this mail came to."""
+    proof = _proof(mail)
+    if not isinstance(proof, ReturnPath):
+        return None
+    return Delivery.objects.select_related("message__part").filter(pk=proof.delivery_id).first()
+
+
+def _take_report(mail: RawMail, content: bytes, delivery: Delivery) -> tuple[RawMail.Fate, str]:
+    """Whatever comes to a return path that we signed came back because of that delivery: its people learn of it."""
     returned = read(content)
     if returned.kind not in OF_REPORTS:
-        return RawMail.Fate.QUARANTINED, f"came to a return path, but is no report: {returned.kind}"
-    if not returned.reports:
-        return RawMail.Fate.QUARANTINED, "a report that names no recipient"
-    for report in returned.reports:
-        if report.action in (Action.FAILED, Action.DELAYED, Action.DELIVERED):
-            record_returned(delivery, report, returned_mail=mail, proven=True)
-    return RawMail.Fate.REPORT, f"delivery {delivery.pk}"
+        _tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject)
+        return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
+    if reason := _is_about_another(returned, delivery):
+        _tell(delivery, "A report came back that does not fit this delivery", about=reason)
+        return RawMail.Fate.QUARANTINED, reason[:MOST_REASON]
+    for report in _reports(returned, delivery, content):
+        record_returned(delivery, report, returned_mail=mail, proven=True)
+    return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
+
+
+def _is_about_another(returned: Returned, delivery: Delivery) -> str:
+    """Why these reports are not about this delivery; "" where they are.
+
+    A report may name an address that the recipient forwards to: then it encloses our mail, or its header.
+    """
+    if not returned.reports or delivery.message.message_id in returned.keys.message_ids:
+        return ""
+    named = [address for report in returned.reports for address in _named(report)]
+    if not named or delivery.recipient.lower() in named:
+        return ""
+    return f"reports on {named[0]}, not on {delivery.recipient}, and does not return our mail"
+
+
+def _named(report: RecipientReport) -> list[str]:
+    addresses = (report.final_recipient, report.original_recipient)
+    return [address.lower() for address in addresses if address]
+
+
+def _reports(returned: Returned, delivery: Delivery, content: bytes) -> list[RecipientReport]:
+    """What it says of recipients, the gravest last, so that it stands.
+
+    A bounce that names none can only mean the one recipient of its delivery.
+    """
+    if returned.reports:
+        told = [report for report in returned.reports if report.action in TOLD]
+        return sorted(told, key=lambda report: TOLD.index(report.action))
+    words = read_letter(content).text[:MOST_WORDS]
+    return [
+        RecipientReport(delivery.recipient, OF_REPORTS[returned.kind], diagnostic_code=Diagnostic("", words))
+    ]
+
+
+def _tell(delivery: Delivery, what: str, *, about: str) -> None:
+    """No report, but it came back because of this reply: an out-of-office note, or a bounce that we cannot read."""
+    conversation = advance(delivery.message.part.conversation_id)
+    add_event(conversation, f"{what} ({delivery.recipient}): “{about[:MOST_SUBJECT]}”")
+    announce(conversation, "delivery.answered", delivery=delivery.pk)
 
 
 def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
@@ -86,10 +198,13 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     if kind != Kind.ORDINARY:
         return RawMail.Fate.QUARANTINED, f"not written by a person: {kind}"
     letter = read_letter(content)
-    if "@" not in letter.from_address:
+    if not letter.from_address:
         return RawMail.Fate.QUARANTINED, "it names no sender"
+    mailbox = Mailbox.objects.filter(address__iexact=mail.rcpt_to).first()
+    if mailbox is None:
+        return RawMail.Fate.QUARANTINED, "its mailbox is gone"
     part = add_customer_message(
-        _conversation_for(letter, Mailbox.objects.get(address__iexact=mail.rcpt_to)),
+        _conversation_for(letter, mailbox),
         from_address=letter.from_address,
         body=letter.text,
         message_id=letter.message_id,
@@ -103,11 +218,19 @@ def _conversation_for(letter: Letter, mailbox: Mailbox) -> Conversation:
 
     Whoever has copied a Message-ID from somewhere does not get into the conversation of another person.
     """
-    answered = Part.objects.filter(message_id__in=letter.answers).select_related("conversation").last()
-    if answered and _takes_part(answered.conversation, letter.from_address):
-        return answered.conversation
+    for answered in _answered(letter):
+        if _takes_part(answered.conversation, letter.from_address):
+            return answered.conversation
     contact = contact_for(letter.from_address, name=letter.from_name)
     return open_conversation(mailbox=mailbox, contact=contact, subject=letter.subject)
+
+
+def _answered(letter: Letter) -> QuerySet[Part]:
+    """The parts that the letter names, the newest first; a reply that was sent elsewhere has several mails."""
+    mails = OutgoingMessage.objects.filter(message_id__in=letter.answers)
+    part_ids = list(mails.values_list("part_id", flat=True))  # a list: so each index is used by itself
+    named = Part.objects.filter(Q(message_id__in=letter.answers) | Q(pk__in=part_ids))
+    return named.select_related("conversation").order_by("-pk")
 
 
 def _takes_part(conversation: Conversation, address: str) -> bool:

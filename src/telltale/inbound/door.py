@@ -18,7 +18,7 @@ import django
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connection
 
 django.setup()
 
@@ -47,7 +47,8 @@ class Door:
             logger.exception("no answer from the database for RCPT")
             return "451 4.3.0 Try again in a minute, our store does not answer"
         if refusal:
-            return f"550 5.1.1 <{address}> {refusal}"
+            shown = address if address.isprintable() else "what you gave"
+            return f"550 5.1.1 <{shown}> {refusal}"
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 Recipient is ours"
@@ -55,15 +56,14 @@ class Door:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.original_content or b""
         try:
-            for recipient in envelope.rcpt_tos:
-                await _in_database(
-                    actions.store,
-                    content,
-                    door="smtp",
-                    mail_from=envelope.mail_from or "",
-                    rcpt_to=recipient,
-                    peer=str(session.peer[0]) if session.peer else "",
-                )
+            await _in_database(
+                actions.store,
+                content,
+                door="smtp",
+                mail_from=envelope.mail_from or "",
+                recipients=envelope.rcpt_tos,
+                peer=str(session.peer[0]) if session.peer else "",
+            )
         except (DatabaseError, OSError):
             logger.exception("could not store a mail")
             return "451 4.3.0 Try again in a minute, our store does not answer"
@@ -81,8 +81,8 @@ class Door:
             try:
                 while await _in_database(actions.read_next):
                     pass
-            except DatabaseError:
-                logger.exception("no answer from the database, looking again in a second")
+            except Exception:  # whatever it is: what has been stored is read as soon as it can be
+                logger.exception("could not read what is stored, looking again in a second")
                 await asyncio.sleep(1)
                 continue
             await self.stored.wait()
@@ -107,11 +107,16 @@ async def listen(door: Door, *, host: str, port: int) -> asyncio.Server:
 
 
 async def _in_database(work: Any, *args: Any, **kwargs: Any) -> Any:
-    def with_live_connection() -> Any:
-        close_old_connections()
-        return work(*args, **kwargs)
+    """In a thread, which gives its connection back to the pool: idle threads must not keep all of them."""
 
-    return await sync_to_async(with_live_connection, thread_sensitive=False)()
+    def with_connection() -> Any:
+        close_old_connections()
+        try:
+            return work(*args, **kwargs)
+        finally:
+            connection.close()
+
+    return await sync_to_async(with_connection, thread_sensitive=False)()
 
 
 async def serve() -> None:

@@ -141,7 +141,7 @@ class Cluster:
         finally:
             server_lock.close()
         self._wait_until_ready()
-        self._create_role_and_database()
+        self._greet()
 
     def _check_reach(self, account: Account) -> None:
         if not account.can_enter(self.folder):
@@ -271,8 +271,17 @@ class Cluster:
                 )
             time.sleep(_PAUSE)
 
-    def _create_role_and_database(self) -> None:
+    def _greet(self) -> None:
+        """The first connection to a server that says it is ready: it may end all the same, or be told to."""
         import psycopg  # slow to import, and `telltale --version` needs none
+
+        try:
+            self._create_role_and_database()
+        except psycopg.OperationalError as error:
+            raise PostgresError(f"PostgreSQL does not answer: {error}\nSee {self.log}.") from error
+
+    def _create_role_and_database(self) -> None:
+        import psycopg
 
         with psycopg.connect(self.dsn(role=ADMIN, database="postgres"), autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [DESK]).fetchone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.utils import timezone
 
 from telltale.accounts.models import Agent, valid_time_zone
@@ -20,6 +22,18 @@ from telltale.web.when import WHEN, BadTimeError, parse_when
 
 MOST_RECIPIENTS = 50
 MOST_WORDS = 200_000  # characters of one reply; a novel has half a million
+
+# Each of these ends a line, or is taken for its end, by somebody between here and the reader.
+_LINE_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(what: str) -> RegexValidator:
+    """The validator of a text that will stand in a header. `what`: "A subject", as the message calls it."""
+    return RegexValidator(
+        _LINE_BREAK,
+        f"{what} is one line of text: take the line break or control character out.",
+        inverse_match=True,
+    )
 
 
 class AddressesField(forms.CharField):
@@ -35,9 +49,14 @@ class AddressesField(forms.CharField):
     def clean(self, value: Any) -> list[Recipient]:
         text = super().clean(value)
         try:
-            return [Recipient(self.role, box.address, box.display_name) for box in parse_addresses(text)]
+            recipients = [
+                Recipient(self.role, box.address, box.display_name) for box in parse_addresses(text)
+            ]
         except BadAddressError as error:
             raise ValidationError(str(error)) from error
+        if self.required and not recipients:  # blanks and commas alone
+            raise ValidationError(self.error_messages["required"], code="required")
+        return recipients
 
 
 class DeskForm(forms.Form):
@@ -104,15 +123,7 @@ class SubjectField(forms.CharField):
     """One header line: RFC 5322 section 2.1.1 gives it 998 characters, people far fewer."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=250, strip=False, **kwargs)
-
-    def clean(self, value: Any) -> str:
-        subject: str = super().clean(value)
-        if any(ord(letter) < 32 or ord(letter) == 127 for letter in subject):
-            raise ValidationError(
-                "A subject is one line of text: take the line break or control character out."
-            )
-        return subject.strip()
+        super().__init__(max_length=250, validators=[one_line("A subject")], **kwargs)
 
 
 class NewConversationForm(ComposeForm):
@@ -169,7 +180,7 @@ class RetryForm(forms.Form):
 class WelcomeForm(DeskForm):
     """The first admin."""
 
-    name = forms.CharField(max_length=120, label="Your name")
+    name = forms.CharField(max_length=120, label="Your name", validators=[one_line("A name")])
     email = forms.EmailField(max_length=254, label="Your email address")
     password = forms.CharField(widget=forms.PasswordInput, max_length=1024, strip=False, label="A password")
     time_zone = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
@@ -191,6 +202,7 @@ class WelcomeForm(DeskForm):
 
 
 class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
+    name = forms.CharField(max_length=120, label="Name that customers see", validators=[one_line("A name")])
     relay_password = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         required=False,
@@ -211,7 +223,6 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
             "relay_password",
         )
         labels: ClassVar = {
-            "name": "Name that customers see",
             "address": "Address that customers write to",
             "way": "How its mail leaves",
         }

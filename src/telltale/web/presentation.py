@@ -129,7 +129,11 @@ class ShownPart:
 
 
 def parts_for_page(conversation: Conversation, *, since: int = 0) -> QuerySet[Part]:
-    """The parts newer than version `since`, with all that templates touch, in a fixed number of queries."""
+    """The parts newer than version `since`, with all that templates touch, in a fixed number of queries.
+
+    A part that came after this version of the conversation was read is left for the next time: shown now, it
+    would be new a second time to a page that has this version.
+    """
     deliveries = Delivery.objects.prefetch_related(
         Prefetch("attempts", Attempt.objects.order_by("number")), "reports"
     ).select_related("message__part")
@@ -143,7 +147,7 @@ def parts_for_page(conversation: Conversation, *, since: int = 0) -> QuerySet[Pa
         )
     )
     return (
-        conversation.parts.filter(version__gt=since)
+        conversation.parts.filter(version__gt=since, first_version__lte=conversation.version)
         .select_related("agent", "contact")
         .prefetch_related(
             "attachments",

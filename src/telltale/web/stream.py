@@ -15,7 +15,6 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.cookies import SimpleCookie
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,7 +23,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import close_old_connections
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 
 from telltale.events.bell import CHANGES, listen
 
@@ -173,7 +172,11 @@ def _event(name: str, data: str) -> str:
 
 
 def _topics(scope: dict[str, Any]) -> list[str]:
-    query = parse_qs(scope["query_string"].decode("ascii", "replace"), max_num_fields=2 * MOST_TOPICS)
+    """The topics that are asked for; none where so much is asked that it is not worth reading."""
+    try:
+        query = parse_qs(scope["query_string"].decode("ascii", "replace"), max_num_fields=2 * MOST_TOPICS)
+    except ValueError:
+        return []
     return list(dict.fromkeys(query.get("topic", [])))
 
 
@@ -191,13 +194,11 @@ async def _answer(send: Send, status: int, text: str) -> None:
 @sync_to_async
 def _is_signed_in(scope: dict[str, Any]) -> bool:
     """Whether the session cookie belongs to an active agent."""
-    cookies: SimpleCookie = SimpleCookie()
-    for name, value in scope["headers"]:
-        if name == b"cookie":
-            cookies.load(value.decode("latin-1"))
-    morsel = cookies.get(settings.SESSION_COOKIE_NAME)
+    sent = "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie")
+    # As Django's pages read them: the standard library stops at the first cookie that is not to its taste.
+    session_key = parse_cookie(sent).get(settings.SESSION_COOKIE_NAME)
     request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(morsel.value if morsel else None)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     try:
         return bool(get_user(request).is_authenticated)
     finally:
