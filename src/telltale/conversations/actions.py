@@ -77,6 +77,7 @@ def create_mailbox(*, name: str, address: str, way: str = Mailbox.Way.DIRECT, **
     return Mailbox.objects.create(name=name, address=address, way=way, **relay)
 
 
+@transaction.atomic
 def open_conversation(
     *, mailbox: Mailbox, contact: Contact, subject: str, assignee: Agent | None = None
 ) -> Conversation:

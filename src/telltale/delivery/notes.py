@@ -37,7 +37,8 @@ def write_note(
         note.save()
         mark_changed(conversation, note.part_id)
         return note
-    close_note(delivery, DeliveryNote.Closed.OVERTAKEN, conversation=conversation)
+    if note:
+        _close(note, DeliveryNote.Closed.OVERTAKEN, conversation=conversation)
     part = add_part(conversation, Part.Kind.DELIVERY_NOTE, body=_in_short(delivery, verdict))
     if kind != DeliveryNote.Kind.DELAYED:
         _reopen(conversation)
@@ -70,11 +71,17 @@ def close_note(
     """Settle the open note of this delivery, if there is one."""
     note = open_note(delivery)
     if note:
-        note.closed_at = timezone.now()
-        note.closed_how = how
-        note.closed_by = agent
-        note.save()
-        mark_changed(conversation, note.part_id)
+        _close(note, how, conversation=conversation, agent=agent)
+
+
+def _close(
+    note: DeliveryNote, how: DeliveryNote.Closed, *, conversation: Conversation, agent: Agent | None = None
+) -> None:
+    note.closed_at = timezone.now()
+    note.closed_how = how
+    note.closed_by = agent
+    note.save()
+    mark_changed(conversation, note.part_id)
 
 
 def refresh_alert(conversation: Conversation) -> None:

@@ -119,36 +119,41 @@ def message_content(message_id: int) -> bytes:
 @transaction.atomic
 def record_result(attempt_id: int, result: AttemptResult) -> None:
     """The answer of one try: evidence, state, health, note and bell, all or nothing."""
-    attempt = Attempt.objects.select_related("delivery__message__part").get(pk=attempt_id)
-    conversation = advance(attempt.delivery.message.part.conversation_id)
-    delivery = Delivery.objects.select_for_update().get(pk=attempt.delivery_id)
-    attempt.refresh_from_db()
+    conversation, attempt = _lock(attempt_id)
+    delivery = attempt.delivery
     came_late = attempt.ended_at is not None
     _close_attempt(attempt, result)
     attempt.save()
     if result.outcome == Outcome.ACCEPTED:
         _accept(conversation, delivery)
     elif result.report and not came_late:
-        _refuse(
-            conversation, delivery, attempt, result.report, unconfirmed=result.outcome == Outcome.UNCERTAIN
-        )
+        unconfirmed = result.outcome == Outcome.UNCERTAIN
+        _refuse(conversation, delivery, attempt, result.report, unconfirmed=unconfirmed)
     elif result.report and result.outcome == Outcome.FAILED:
         _refuse_late(conversation, delivery, result.report)
-    conclude_early(conversation, delivery, attempt)
+    if result.outcome in (Outcome.ACCEPTED, Outcome.UNCERTAIN):
+        conclude_early(conversation, delivery, attempt)
     _tell_of_change(conversation, delivery)
 
 
 @transaction.atomic
 def record_fault(attempt_id: int, error: Exception) -> None:
     """A try that ended by a mistake of ours: the agents are told, and whose fault it is."""
-    attempt = Attempt.objects.select_related("delivery__message__part").get(pk=attempt_id)
-    conversation = advance(attempt.delivery.message.part.conversation_id)
-    delivery = Delivery.objects.select_for_update().get(pk=attempt.delivery_id)
-    attempt.refresh_from_db()
+    conversation, attempt = _lock(attempt_id)
     if attempt.ended_at is None:
         what = f"failed {{when}}: {type(error).__name__}: {error}"
-        _end_without_answer(conversation, delivery, attempt, what)
-        _tell_of_change(conversation, delivery)
+        _end_without_answer(conversation, attempt.delivery, attempt, what)
+        _tell_of_change(conversation, attempt.delivery)
+
+
+def _lock(attempt_id: int) -> tuple[Conversation, Attempt]:
+    """The conversation, then the attempt and its delivery: the order in which every verb locks."""
+    conversation_id = Attempt.objects.values_list("delivery__message__part__conversation_id", flat=True).get(
+        pk=attempt_id
+    )
+    conversation = advance(conversation_id)
+    attempts = Attempt.objects.select_related("delivery__message").select_for_update(of=("self", "delivery"))
+    return conversation, attempts.get(pk=attempt_id)
 
 
 def _tell_of_change(conversation: Conversation, delivery: Delivery) -> None:

@@ -53,10 +53,9 @@ def _kept(text: str, most: int | None = None) -> str:
 def judge(delivery: Delivery, report: RecipientReport, verdict: Verdict, *, proven: bool) -> None:
     """What a failure says about the address itself. Dead: by proof alone, and only for its own sake."""
     now = timezone.now()
-    touch_health(delivery.recipient, last_failed_at=now, last_failure=verdict.title[:200])
     about_this_address = report.final_recipient.lower() == delivery.recipient.lower()
-    if proven and verdict.address_dead and about_this_address:
-        touch_health(delivery.recipient, dead_since=now)
+    death = {"dead_since": now} if proven and verdict.address_dead and about_this_address else {}
+    touch_health(delivery.recipient, last_failed_at=now, last_failure=verdict.title[:200], **death)
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from telltale.web.inbox import rail
 
 
 def desk(request: HttpRequest) -> dict[str, Any]:
-    """The rail with its counts, for signed-in agents."""
+    """The rail, for signed-in agents; counted only where a template draws it."""
     if not request.user.is_authenticated:
         return {}
-    return {"rail": rail(request.user), "sandbox": settings.ENVIRONMENT.sandbox}
+    return {"rail": lambda: rail(request.user), "sandbox": settings.ENVIRONMENT.sandbox}

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from django.utils.timesince import timesince
 
 from telltale.accounts.models import Agent
 from telltale.bounce import Party, Retry, Verdict, explain
-from telltale.conversations.models import Address, Conversation, Part
-from telltale.delivery.models import Attempt, Delivery, DeliveryNote, OutgoingMessage, Report
+from telltale.conversations.models import Address, Part
+from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Report
 from telltale.delivery.states import Event, State, can
 from telltale.mail.typos import suggest_domain
 
@@ -120,46 +119,6 @@ class NoteView:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ShownPart:
-    """A part, and what its note shows where it is one."""
-
-    part: Part
-    note: NoteView | None
-
-
-def parts_for_page(conversation: Conversation, *, since: int = 0) -> QuerySet[Part]:
-    """The parts newer than version `since`, with all that templates touch, in a fixed number of queries.
-
-    A part that came after this version of the conversation was read is left for the next time: shown now, it
-    would be new a second time to a page that has this version.
-    """
-    deliveries = Delivery.objects.prefetch_related(
-        Prefetch("attempts", Attempt.objects.order_by("number")), "reports"
-    ).select_related("message__part")
-    notes = (
-        DeliveryNote.objects.select_related("report__attempt", "closed_by")
-        .select_related("delivery__message__part__agent")
-        .prefetch_related(
-            "delivery__attempts",
-            "delivery__reports__returned_mail",
-            Prefetch("delivery__message__deliveries", Delivery.objects.order_by("id")),
-        )
-    )
-    return (
-        conversation.parts.filter(version__gt=since, first_version__lte=conversation.version)
-        .select_related("agent", "contact")
-        .prefetch_related(
-            "attachments",
-            Prefetch("messages", OutgoingMessage.objects.order_by("id")),
-            Prefetch("messages__deliveries", deliveries),
-            Prefetch("messages__deliveries__notes", DeliveryNote.objects.filter(closed_at=None)),
-            Prefetch("delivery_note", notes),
-        )
-        .order_by("id")
-    )
-
-
 def fates(part: Part) -> list[Fate]:
     """The chips under a reply, in the order of its recipients."""
     return [fate(delivery) for message in part.messages.all() for delivery in message.deliveries.all()]
@@ -183,7 +142,7 @@ def _delayed(delivery: Delivery) -> Fate:
 
 
 def _accepted(delivery: Delivery) -> Fate:
-    if any(note.kind == DeliveryNote.Kind.DELAYED for note in delivery.notes.all()):
+    if any(note.kind == note.Kind.DELAYED and note.closed_at is None for note in delivery.notes.all()):
         return Fate(delivery, "delayed", "accepted, then reported as delayed")
     title = "The next mail server took it. Whether it reached the mailbox, nobody has said."
     return Fate(delivery, "accepted", f"accepted{_took(delivery)}", title=title)
@@ -222,7 +181,7 @@ def code_of(delivery: Delivery) -> str:
     return ""
 
 
-def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address] = ()) -> NoteView:
+def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address]) -> NoteView:
     """All that the note's template shows. `addresses` are those of the conversation's contact."""
     delivery = note.delivery
     report = note.report.as_recipient_report()

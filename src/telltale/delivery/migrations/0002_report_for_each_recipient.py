@@ -4,19 +4,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('conversations', '0001_initial'),
-        ('delivery', '0001_initial'),
+        ("conversations", "0001_initial"),
+        ("delivery", "0001_initial"),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='report',
-            name='report_one_per_mail',
+            model_name="report",
+            name="report_one_per_mail",
         ),
         migrations.AddConstraint(
-            model_name='report',
-            constraint=models.UniqueConstraint(models.F('delivery'), models.F('returned_mail'), models.F('final_recipient'), name='report_one_per_mail_and_recipient'),
+            model_name="report",
+            constraint=models.UniqueConstraint(
+                models.F("delivery"),
+                models.F("returned_mail"),
+                models.F("final_recipient"),
+                name="report_one_per_mail_and_recipient",
+            ),
         ),
     ]

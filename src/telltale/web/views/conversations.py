@@ -12,14 +12,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from telltale.accounts.models import Agent
 from telltale.conversations import actions
-from telltale.conversations.models import Address, Conversation, Draft, Mailbox, Part
+from telltale.conversations.models import Conversation, Draft, Mailbox, Part
 from telltale.delivery.actions import StaleError, send_reply, start_conversation
 from telltale.web.forms import DraftForm, NewConversationForm, NoteForm, ReplyForm
 from telltale.web.inbox import BY_SLUG, View, conversations
-from telltale.web.presentation import NoteView, ShownPart, note_view, parts_for_page
+from telltale.web.parts import parts_for_page
 from telltale.web.requests import DeskRequest
 from telltale.web.views.answers import done, is_htmx
 from telltale.web.views.files import keep_uploads
+
+# State and assignee never change without one of these parts.
+CHANGES_THE_HEAD = {Part.Kind.EVENT, Part.Kind.CUSTOMER_MESSAGE}
 
 
 @require_safe
@@ -35,13 +38,14 @@ def changes(request: DeskRequest, pk: int) -> HttpResponse:
     if not since.isascii() or not since.isdigit() or len(since) > 18:
         return HttpResponseBadRequest("Say since which version: ?since=12")
     conversation = _conversation(pk)
+    parts = parts_for_page(conversation, viewer=request.user, since=int(since))
     context = {
         "conversation": conversation,
         "since": int(since),
-        "parts": _parts(conversation, request.user, since=int(since)),
+        "parts": parts,
+        "is_head_new": any(shown.part.kind in CHANGES_THE_HEAD for shown in parts),
         "view": _view(request),
         "agents": _agents(),
-        "recent": _recent(conversation),
     }
     return render(request, "fragments/changes.html", context)
 
@@ -151,22 +155,9 @@ def _view(request: DeskRequest) -> View:
     return BY_SLUG.get(request.GET.get("view", ""), BY_SLUG["open"])
 
 
-def _parts(conversation: Conversation, viewer: Agent, *, since: int = 0) -> list[ShownPart]:
-    addresses = list(conversation.contact.addresses.all())
-    return [
-        ShownPart(part, _note(part, viewer, addresses)) for part in parts_for_page(conversation, since=since)
-    ]
-
-
-def _note(part: Part, viewer: Agent, addresses: list[Address]) -> NoteView | None:
-    if part.kind != Part.Kind.DELIVERY_NOTE:
-        return None
-    return note_view(part.delivery_note, viewer=viewer, addresses=addresses)
-
-
 def _page(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
     view = _view(request)
-    parts = _parts(conversation, request.user)
+    parts = parts_for_page(conversation, viewer=request.user)
     return {
         "conversation": conversation,
         "view": view,
