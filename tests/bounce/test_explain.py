@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from telltale.bounce import Party, Retry, Verdict, explain, knowledge
+from telltale.bounce import Party, Retry, Verdict, compiler, explain, knowledge
 from telltale.mail.reply import SmtpReply
 from telltale.mail.report import NO_DIAGNOSTIC, Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.status import EnhancedStatus
@@ -22,6 +24,9 @@ GMX = "mx00.emig.gmx.net"
 ANY = "mx.lamp.example"
 
 DEAD, ALIVE = True, False
+REPLIES = tomllib.loads(Path(__file__).with_name("replies.toml").read_text(encoding="utf-8"))
+MANY_LINKS = tuple(f"https://lamp.example/{number}" for number in range(50))
+MAY_BE_DEAD = {"user_unknown", "mailbox_disabled", "domain_not_found", "null_mx"}
 
 
 def heard(words: str, *, host: str = ANY, stage: Stage = Stage.RCPT, to: str = "ana@lamp.example") -> Verdict:
@@ -374,10 +379,10 @@ def test_each_scenario_of_the_sandbox_is_told_as_what_it_is(provider, scenario):
 
 def test_every_verdict_is_fit_to_be_shown():
     """No empty sentence and no hole left open, whatever the reason and the action."""
-    for rule in (*knowledge.rules().rules, *knowledge.own_rules().rules):
+    for rule in compiler.rule_entries([*compiler.RULE_FILES, *compiler.OWN_RULE_FILES]):
         for action in (Action.FAILED, Action.DELAYED):
-            kind = "x-local" if rule.name.startswith("own.") else "smtp"
-            verdict = told(rule.sample, action=action, kind=kind)
+            kind = "x-local" if rule["id"].startswith("own.") else "smtp"
+            verdict = told(rule["sample"], action=action, kind=kind)
             texts = (verdict.title, verdict.meaning, verdict.retry_advice, *verdict.actions)
             assert all(texts)
             assert not any("{domain}" in text or "{obstacle}" in text for text in texts)
@@ -391,7 +396,175 @@ def test_an_unknown_step_and_no_words_are_no_trouble():
 
 
 def test_the_engine_is_imported_without_reading_its_rules():
-    code = "import telltale.bounce.knowledge as k; print(k._load.cache_info().currsize)"
+    code = "import telltale.bounce.knowledge as k; print(k._compiled.cache_info().currsize)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert loaded.stdout.strip() == "0"
+
+
+def answered(words: str) -> Verdict:
+    """The verdict on a reply of which nothing is known but its words."""
+    is_delayed = words.startswith("4")
+    return told(words, action=Action.DELAYED if is_delayed else Action.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [(reasons, words) for reasons in REPLIES if reasons != "alive" for words in REPLIES[reasons]["replies"]],
+)
+def test_replies_of_the_world_are_understood(reasons: str, words: str):
+    verdict = answered(words)
+
+    assert verdict.reason in reasons.split("|")
+    assert not verdict.address_dead or verdict.reason in MAY_BE_DEAD
+
+
+@pytest.mark.parametrize("words", REPLIES["alive"]["replies"])
+def test_words_that_leave_a_doubt_prove_no_address_dead(words: str):
+    assert not answered(words).address_dead
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("550 5.1.1 Your IP is blocked", "ip_blocklisted"),
+        ("550 5.1.1 Mailbox full", "mailbox_full"),
+        ("550 5.1.1 Your domain could not be found", "sender_domain_invalid"),
+        (
+            "550 5.1.7 No such domain",
+            "sender_domain_invalid",
+        ),  # RFC 3463 section 3.2: X.1.7 is about the sender
+        (
+            "550 5.1.1 Something about the sender",
+            "unknown",
+        ),  # the code alone proves nothing against its own words
+    ],
+)
+def test_a_code_does_not_make_an_address_dead_against_its_words(words: str, reason: str):
+    verdict = answered(words)
+
+    assert not verdict.address_dead
+    assert verdict.reason in (reason, "sender_address_invalid")
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("RCPT TO:<ana@lamp.example>", "user_unknown"),
+        ("MAIL FROM:<b@desk.example> SIZE=1234", "sender_address_invalid"),
+    ],
+)
+def test_what_exim_quotes_is_found_with_its_step(command: str, reason: str):
+    words = (
+        f"SMTP error from remote mail server after {command}: host {ANY} [192.0.2.1]: 550 5.1.1 User unknown"
+    )
+
+    assert told(words).reason == reason
+
+
+def test_octets_that_are_no_utf_8_are_read_as_latin_letters():
+    assert told(r"550 bo\xeete inconnue").reason == "user_unknown"
+
+
+def test_a_reply_without_spaces_between_scripts_is_read():
+    assert answered("550 SPF検証に失敗しました").reason == "auth_spf"
+
+
+def test_a_carrier_whose_filter_says_unknown_after_data_proves_nothing():
+    """docomo and au refuse an unknown user at RCPT; what they call unknown behind the message, a filter refused."""
+    words, host = "550 Unknown user ana@docomo.ne.jp", "mfsmax.docomo.ne.jp"
+
+    assert heard(words, host=host, stage=Stage.RCPT).address_dead
+    assert heard(words, host=host, stage=Stage.CONTENT).reason == "recipient_policy"
+
+
+@pytest.mark.parametrize(
+    ("words", "lists", "delisting"),
+    [
+        (
+            "550 Client host [192.0.2.7] blocked using zen.spamhaus.org",
+            ("Spamhaus",),
+            "https://check.spamhaus.org/",
+        ),
+        (
+            "550 blocked using bl.spamcop.net and dnsbl.lamp.example",
+            ("SpamCop", "dnsbl.lamp.example"),
+            "spamcop.net",
+        ),
+        ("550 Your IP is on a block list", (), "ask for removal there."),
+        ("552 Mailbox full", (), ""),
+    ],
+)
+def test_block_lists_are_named_with_the_way_out(words, lists, delisting):
+    verdict = answered(words)
+
+    assert verdict.block_lists == lists
+    assert not delisting or any(delisting in action for action in verdict.admin_actions)
+
+
+@pytest.mark.parametrize(
+    ("words", "links"),
+    [
+        ("550 see https://lamp.example/help?id=1.", ("https://lamp.example/help?id=1",)),
+        ("550-see http://lamp.example/a\r\n550 or http://lamp.example/b", ("http://lamp.example/a", "http://lamp.example/b")),
+        ("550 (https://lamp.example/x), https://lamp.example/x", ("https://lamp.example/x",)),
+        ("550 javascript:alert(1) ftp://lamp.example/ file:///etc/passwd", ()),
+        ("550 https://lamp.example@evil.example/", ()),  # looks like one host and leads to another
+        ("550 https://192.0.2.1/x http://localhost/ http:///x", ()),
+        (f"550 https://lamp.example/{'a' * 600}", ()),
+        (f"550 {' '.join(MANY_LINKS)}", MANY_LINKS[:5]),
+        ("550 no link", ()),
+    ],
+)  # fmt: skip
+def test_links_are_taken_from_the_words_if_they_are_harmless(words: str, links: tuple[str, ...]):
+    assert heard(words).links == links
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        ("552 5.3.4 Message size 12345678 exceeds size limit 10485760 of server", 10_485_760),
+        ("552 Message too big, max size is 20 MB", 20 << 20),
+        ("552 5.3.4 Message exceeds fixed limit of 35,651,584 bytes", 35_651_584),
+        ("552 Your message is larger than 1.5 GB", 3 << 29),
+        ("552 Nachricht zu groß (maximal 25MB)", 25 << 20),
+        ("552 5.3.4 Message too large", None),
+        ("552 5.3.4 Message too large, 99999999999999 bytes is the limit", None),
+        ("552 5.2.2 Mailbox full, limit 20 MB", None),  # it is not the mail that is too large
+    ],
+)
+def test_the_size_that_a_server_allows_is_read(words: str, limit: int | None):
+    assert answered(words).size_limit == limit
+
+
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [
+        ("551 User not local; please try <ana@new.example>", "ana@new.example"),
+        ("551 5.1.6 <ana@lamp.example> has moved to ana.b@new.example.", "ana.b@new.example"),
+        ("551 5.1.6 The user has moved, no forwarding address", ""),
+        ("551 has moved to a@new.example or b@new.example", ""),  # which one?
+        ("550 5.1.1 No such user, ask help@lamp.example", ""),
+    ],
+)
+def test_the_new_address_of_a_recipient_who_has_moved_is_read(words: str, address: str):
+    assert answered(words).new_address == address
+
+
+@pytest.mark.parametrize(
+    ("reason", "record"),
+    [
+        ("auth_spf", "v=spf1"),
+        ("auth_dkim", "_domainkey"),
+        ("auth_dmarc", "_dmarc"),
+        ("auth_missing", "_domainkey"),
+        ("ptr_missing", "PTR record"),
+        ("sender_domain_invalid", "MX record"),
+    ],
+)
+def test_what_dns_must_say_is_told_to_the_admin(reason: str, record: str):
+    assert any(record in action for action in knowledge.reasons()[reason].admin_actions)
+
+
+def test_only_four_reasons_make_an_address_dead():
+    assert {name for name, known in knowledge.reasons().items() if known.address_dead} == MAY_BE_DEAD

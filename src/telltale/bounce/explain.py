@@ -1,22 +1,25 @@
 """What a report means: from its words and codes to a verdict.
 
-Who decides, first to last: the provider's own phrases, phrases that any server may use, the enhanced code as
-this provider uses it, the enhanced code as it is registered, the basic code, and at the very end the action.
-Words beat numbers, for many servers give the same number to everything. Where a reply quotes another one,
-the quoted one is asked first.
+Who decides, first to last: the provider's own phrases, phrases that any server may use, what the words of a
+sentence mean together, the enhanced code as this provider uses it, the enhanced code as it is registered, the
+basic code, and at the very end the action. Words beat numbers, for many servers give the same number to
+everything. Where a reply quotes another one, the quoted one is asked first.
 
 Rule 1: whether a failure is final is what the report's action says; no phrase changes that.
 Rule 2: an address is dead only where the reason is about the address and the report says "failed".
+Rule 3: where the words leave a doubt whether it is the address that is gone, it is not dead.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
 
-from telltale.bounce import knowledge, wording
-from telltale.bounce.knowledge import Reason, Rule
+from telltale.bounce import details, knowledge, sentences, wording
+from telltale.bounce.knowledge import BlockList, Reason, Rule
+from telltale.bounce.patterns import pattern
 from telltale.bounce.verdict import Retry, Verdict
 from telltale.bounce.wording import Saying
 from telltale.mail.report import Action, RecipientReport, Stage
@@ -28,12 +31,14 @@ BY_ITSELF_IN_VAIN = "It is tried again by itself, but it will most likely fail u
 FRONT = 80  # characters
 # At these steps nobody has named the recipient yet, so the answer cannot be about the address.
 _BEFORE_RCPT = {Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH, Stage.MAIL}
+_AFTER_RCPT = {Stage.DATA, Stage.CONTENT}
 _ABOUT_OURS_INSTEAD = {
     "user_unknown": "sender_address_invalid",
-    "mailbox_disabled": "sender_address_invalid",
+    "mailbox_disabled": "account_disabled",
     "domain_not_found": "sender_domain_invalid",
     "null_mx": "sender_domain_invalid",
 }
+_STATUS_OF_SENDER = {"X.1.7", "X.1.8"}  # RFC 3463 section 3.2: the sender's address is bad
 _SUCCESS = {Action.DELIVERED: "delivered", Action.RELAYED: "relayed", Action.EXPANDED: "relayed"}
 _OWN_STAGE = {
     Stage.DNS: "dns_failure",
@@ -42,6 +47,24 @@ _OWN_STAGE = {
     Stage.AUTH: "auth_submission",
 }
 _STATUS_IN_TEXT = re.compile(r"(?<![\w.])[45]\.\d{1,3}\.\d{1,3}(?![\w.]*\.\d)")
+_STATUS_AT_THE_END = r"#([45]\.\d{1,3}\.\d{1,3})\b"  # qmail: "no mailbox here by that name (#5.1.1)"
+_BLAMED_ON_LISTS = {
+    "ip_blocklisted",
+    "domain_blocklisted",
+    "url_blocklisted",
+    "ip_reputation",
+    "domain_reputation",
+}
+# dnsbl.lamp.example, ix.dnsbl.lamp.example, bl2.lamp.example
+_HOST_OF_A_LIST = (
+    r"\b(?:[\w-]{1,63}\.){0,6}[\w-]{0,30}(?:rbl|bl|blacklist|blocklist)[\w-]{0,30}"
+    r"\.[\w-]{1,63}\.[\w.-]{0,63}\w"
+)
+MOST_LISTS = 5
+# Who else may be meant where a phrase seems to say that the recipient is not there.
+_SENDER = ("sender", "ourselves")
+_DOUBTS = ("whether", "policy", "reverse_name", "ip", "login", "spam", "virus", "blacklist", "another_matter")
+_DOUBTS_OF_CODES = (*_DOUBTS, "later", "content", "attachment", "busy", "full", "pace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +95,7 @@ def _find(report: RecipientReport) -> _Finding:
 def _in_our_words(report: RecipientReport) -> _Finding | None:
     """What our own client found out: its sentences, else the step at which it stood."""
     text = wording.unfolded(report.diagnostic_code.text).lower()
-    if rule := knowledge.own_rules().first_match(text, provider=""):
+    for rule, _ in knowledge.own_rules().matches(text, provider=""):
         return _Finding(rule.reason, rule.name, rule.meaning)
     if report.stage in _OWN_STAGE and report.status is None:
         return _Finding(_OWN_STAGE[report.stage], f"stage:{report.stage}")
@@ -98,46 +121,97 @@ def _in_one_reply(
     saying: Saying, status: EnhancedStatus | None, provider: str, stage: Stage | None
 ) -> _Finding:
     """`status` is what the report says beside the reply; a code inside the reply is nearer to its author."""
-    by_code = _by_code(saying, _status_in(saying) or status, provider, stage)
-    rule = knowledge.rules().first_match(saying.text.lower(), provider=provider) if saying.text else None
+    status = _status_in(saying.text) or status
+    found = _by_rule(saying, provider)
     # "Mailbox unavailable" says so little that even a code says more.
-    if rule is None or (rule.reason == "unknown" and not rule.provider and by_code.reason != "unknown"):
-        return _about_us(by_code, stage)
-    return _about_us(_by_rule(rule, provider), stage)
+    if found is None or (found.reason == "unknown" and found.rule.startswith("text:")):
+        other = _by_sentence_or_code(saying, status, provider, stage)
+        found = found if found and other.reason == "unknown" else other
+    return _after_data(_about_us(found, status, stage), provider, stage)
 
 
-def _by_rule(rule: Rule, provider: str) -> _Finding:
+def _by_rule(saying: Saying, provider: str) -> _Finding | None:
+    for rule, match in knowledge.rules().matches(saying.text, provider=provider):
+        if not knowledge.reasons()[rule.reason].address_dead or rule.provider == provider != "":
+            return _of_rule(rule, provider)
+        if (reason := _without_doubt(rule.reason, saying.text, match)) == rule.reason:
+            return _of_rule(rule, provider)
+        if reason:
+            return _Finding(reason, f"text:{rule.name}")
+    return None
+
+
+def _of_rule(rule: Rule, provider: str) -> _Finding:
     """Its own words only where it is not another provider, which has borrowed the phrase, that they name."""
     is_borrowed = provider not in ("", rule.provider) and knowledge.has_hosts(rule.provider)
     name = rule.name if rule.provider else f"text:{rule.name}"
     return _Finding(rule.reason, name, "" if is_borrowed else rule.meaning)
 
 
+def _without_doubt(reason: str, text: str, match: re.Match[str]) -> str:
+    """The reason why an address is dead, or another where the sentence is about ours, or "" where it is in doubt."""
+    spoken_of = sentences.spoken_of_around(text, match)
+    if spoken_of & sentences.things(*_SENDER):
+        return _ABOUT_OURS_INSTEAD[reason]
+    if spoken_of & sentences.things("later"):
+        return "mailbox_inactive" if reason == "mailbox_disabled" else ""
+    return "" if spoken_of & sentences.things(*_DOUBTS) else reason
+
+
+def _by_sentence_or_code(
+    saying: Saying, status: EnhancedStatus | None, provider: str, stage: Stage | None
+) -> _Finding:
+    sentence = sentences.meaning_of(sentences.spoken_of(saying.text))
+    by_sentence = _Finding(sentence.reason, f"sentence:{sentence.name}") if sentence else _NOTHING
+    if sentence and not sentence.is_weak:
+        return by_sentence
+    by_code = _by_code(saying, status, provider, stage)
+    return by_sentence if sentence and by_code.reason == "unknown" else by_code
+
+
 def _by_code(saying: Saying, status: EnhancedStatus | None, provider: str, stage: Stage | None) -> _Finding:
-    if status and (reason := knowledge.reason_of_status(status, provider=provider)) not in ("", "unknown"):
+    reason = knowledge.reason_of_status(status, provider=provider) if status else ""
+    is_known = reason not in ("", "unknown")
+    if status and is_known and not (knowledge.reasons()[reason].address_dead and _is_in_doubt(saying.text)):
         return _Finding(reason, f"enhanced:{status.kind}")
     if saying.code and (reason := knowledge.reason_of_code(saying.code, stage=stage)):
         return _Finding(reason, f"basic:{saying.code}")
     return _Finding("unknown", f"enhanced:{status.kind}") if status else _NOTHING
 
 
-def _status_in(saying: Saying) -> EnhancedStatus | None:
-    """The enhanced code in the reply; it stands in front, and what comes later may be an IP address."""
-    found = _STATUS_IN_TEXT.search(saying.text[:FRONT])
-    return EnhancedStatus.parse(found[0]) if found else None
+def _is_in_doubt(text: str) -> bool:
+    """Whether the words beside a code are about something else than an address that is gone."""
+    doubts = sentences.things(*_SENDER, *_DOUBTS_OF_CODES)
+    return any(spoken_of & doubts for spoken_of in sentences.spoken_of(text))
 
 
-def _about_us(found: _Finding, stage: Stage | None) -> _Finding:
-    if stage in _BEFORE_RCPT and found.reason in _ABOUT_OURS_INSTEAD:
+def _status_in(text: str) -> EnhancedStatus | None:
+    """The enhanced code in a reply; it stands in front, and what comes later may be an IP address."""
+    if found := _STATUS_IN_TEXT.search(text[:FRONT]):
+        return EnhancedStatus.parse(found[0])
+    found = pattern(_STATUS_AT_THE_END).search(text) if "#" in text else None
+    return EnhancedStatus.parse(found[1]) if found else None
+
+
+def _about_us(found: _Finding, status: EnhancedStatus | None, stage: Stage | None) -> _Finding:
+    is_about_sender = stage in _BEFORE_RCPT or (status and status.kind in _STATUS_OF_SENDER)
+    if is_about_sender and found.reason in _ABOUT_OURS_INSTEAD:
         return replace(found, reason=_ABOUT_OURS_INSTEAD[found.reason], meaning="")
+    return found
+
+
+def _after_data(found: _Finding, provider: str, stage: Stage | None) -> _Finding:
+    """Some Japanese carriers know every user at RCPT, and let their filters say "unknown" after DATA."""
+    if stage in _AFTER_RCPT and found.reason == "user_unknown":
+        return replace(found, reason=knowledge.reason_of_unknown_after_data(provider) or found.reason)
     return found
 
 
 def _with_the_action(report: RecipientReport, found: _Finding) -> _Finding:
     """A mail that was given up is "expired", whatever stood in its way; that is told as the obstacle."""
-    status = _status_in(Saying(report.diagnostic_code.text)) or report.status
     if report.action is not Action.FAILED or found.reason == "expired":
         return found
+    status = _status_in(report.diagnostic_code.text) or report.status
     if status and status.kind == "X.4.7":
         return _Finding("expired", found.rule)
     class_ = status.class_ if status else (report.reply_code or 0) // 100
@@ -150,53 +224,60 @@ def _with_the_action(report: RecipientReport, found: _Finding) -> _Finding:
 def _verdict(report: RecipientReport, found: _Finding) -> Verdict:
     reason = knowledge.reasons()[found.reason]
     is_delayed = report.action is Action.DELAYED
-    words = _words(reason, report, found, is_delayed=is_delayed)
+    words = _words_of(reason.name, is_delayed=is_delayed)
+    text = wording.unfolded(report.diagnostic_code.text)
+    lists = _lists_in(text, found)
     return Verdict(
         reason=reason.name,
-        title=words["title"],
-        meaning=words["meaning"],
+        title=words.title,
+        meaning=_meaning(words, report, found),
         party=reason.party,
         permanent=report.action is Action.FAILED,
         address_dead=reason.address_dead and report.action is Action.FAILED,
-        retry=Retry(words["retry"]),
-        retry_advice=words["retry_advice"],
-        actions=tuple(words["actions"]),
-        admin_actions=reason.admin_actions,
+        retry=words.retry,
+        retry_advice=words.retry_advice,
+        actions=words.actions,
+        admin_actions=(*reason.admin_actions, *(_delisting(one) for one in lists if one.delisting)),
         rule=found.rule,
         said_by=_said_by(report),
-        retry_after=wording.pause_asked_for(report.diagnostic_code.text) if is_delayed else None,
+        retry_after=wording.pause_asked_for(text) if is_delayed else None,
+        block_lists=tuple(one.name for one in lists),
+        links=details.links(text),
+        size_limit=details.size_limit(text.lower()) if reason.name == "message_too_large" else None,
+        new_address=_new_address(text, report) if reason.name == "mailbox_moved" else "",
     )
 
 
-def _words(reason: Reason, report: RecipientReport, found: _Finding, *, is_delayed: bool) -> dict[str, Any]:
-    """The texts of the reason, as they read for this action and this recipient."""
-    words: dict[str, Any] = {
-        "title": reason.title,
-        "meaning": reason.meaning,
-        "meaning_with_obstacle": reason.meaning_with_obstacle,
-        "retry": reason.retry,
-        "retry_advice": reason.retry_advice,
-        "actions": reason.actions,
-    }
-    if is_delayed:
-        words["retry"] = Retry.AUTOMATIC
-        words["retry_advice"] = BY_ITSELF_IN_VAIN if reason.hopeless else BY_ITSELF
-        words.update(reason.delayed)
-    obstacle = _obstacle(report) if words["meaning_with_obstacle"] else ""
-    meaning = words["meaning_with_obstacle"] if obstacle else found.meaning or words["meaning"]
+@cache
+def _words_of(name: str, *, is_delayed: bool) -> Reason:
+    """The reason as it reads for a mail that has failed, or is still tried."""
+    reason = knowledge.reasons()[name]
+    if not is_delayed:
+        return reason
+    advice = BY_ITSELF_IN_VAIN if reason.hopeless else BY_ITSELF
+    changed = {"retry": Retry.AUTOMATIC, "retry_advice": advice, **reason.delayed}
+    changed.update(retry=Retry(changed["retry"]), actions=tuple(changed.get("actions", reason.actions)))
+    return replace(reason, **changed)
+
+
+def _meaning(words: Reason, report: RecipientReport, found: _Finding) -> str:
+    obstacle = _obstacle(report) if words.meaning_with_obstacle else ""
+    meaning = words.meaning_with_obstacle if obstacle else found.meaning or words.meaning
+    if "{" not in meaning:
+        return meaning
     # Not str.format: a rule's words may hold braces of their own, and the obstacle is somebody else's text.
-    words["meaning"] = meaning.replace("{domain}", _domain(report)).replace("{obstacle}", obstacle)
-    return words
+    return meaning.replace("{domain}", _domain(report)).replace("{obstacle}", obstacle)
 
 
 def _obstacle(report: RecipientReport) -> str:
     """What stood in the way last: in our words where we understand it, and in theirs."""
     named = wording.last_obstacle(report.diagnostic_code.text)
-    saying = wording.sayings(named or report.diagnostic_code.text)[0]
+    words = named or wording.unfolded(report.diagnostic_code.text)
+    saying = wording.sayings(words)[0]
     found = _in_one_reply(saying, None, knowledge.provider_of(report.remote_mta), report.stage)
     if found.reason in ("unknown", "expired"):
         return f"“{named}”" if named else ""
-    return f"{_as_a_clause(knowledge.reasons()[found.reason].title)} (“{named or saying.text}”)"
+    return f"{_as_a_clause(knowledge.reasons()[found.reason].title)} (“{wording.shortened(words)}”)"
 
 
 def _as_a_clause(title: str) -> str:
@@ -207,6 +288,24 @@ def _as_a_clause(title: str) -> str:
 def _domain(report: RecipientReport) -> str:
     _, at, domain = report.final_recipient.rpartition("@")
     return f"the domain {domain}" if at and domain else "the recipient's domain"
+
+
+def _lists_in(text: str, found: _Finding) -> Sequence[BlockList]:
+    """The lists that a reply blames: those that we know, and beside them whatever looks like the host of one."""
+    if found.reason not in _BLAMED_ON_LISTS:
+        return ()
+    text = text.lower()
+    hosts = dict.fromkeys(pattern(_HOST_OF_A_LIST).findall(text))
+    others = [BlockList(host, "") for host in hosts if not knowledge.block_lists_in(host)]
+    return (*knowledge.block_lists_in(text), *others)[:MOST_LISTS]
+
+
+def _delisting(block_list: BlockList) -> str:
+    return f"Look our address up at {block_list.name} and ask to be removed there: {block_list.delisting}"
+
+
+def _new_address(text: str, report: RecipientReport) -> str:
+    return details.new_address(text, old=report.final_recipient)
 
 
 def _said_by(report: RecipientReport) -> str:

@@ -1,62 +1,28 @@
-"""What the engine knows, read from `data/` when it is first asked: reasons, rules, codes, providers.
+"""What the engine knows, read from data/compiled.json when it is first asked: reasons, rules, codes, providers.
 
-Rule 1: knowledge is data. A new phrase is a new rule in a file, with a sample that a test runs.
+Rule 1: knowledge is data. A new phrase is a new rule in a file of data/, with a sample that a test runs.
 Rule 2: nothing is read or compiled before it is needed; a rule's pattern only once its words were seen.
 """
 
 from __future__ import annotations
 
+import json
 import re
-import tomllib
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
+from telltale.bounce.patterns import pattern
 from telltale.bounce.verdict import Party, Retry
 from telltale.mail.report import Stage
 from telltale.mail.status import EnhancedStatus
 
-# Tried in this order, and the rules of a file in theirs; the rules of the provider that spoke come before all.
-# What is about us, the sender, stands before what is about the recipient: "sender address rejected: domain
-# not found" holds words that look like an unknown domain of the recipient.
-RULE_FILES = (
-    "google",
-    "microsoft",
-    "yahoo",
-    "apple",
-    "america",
-    "europe",
-    "asia",
-    "block_lists",
-    "filters",
-    "mail_servers",
-    "sending_services",
-    "mail_hosts",
-    "english_us",
-    "german",
-    "french",
-    "spanish",
-    "italian",
-    "portuguese",
-    "dutch",
-    "polish",
-    "russian",
-    "japanese",
-    "chinese",
-    "korean",
-    "english_message",
-    "english_mailbox",
-    "english_way",
-    "english_no_such_user",
-    "english_network",
-    "english_last",
-)
-OWN_RULE_FILES = ("ourselves",)  # what our own SMTP client says; for "x-local" alone
-_DATA = Path(__file__).parent / "data"
+_COMPILED = Path(__file__).parent / "data" / "compiled.json"  # telltale.bounce.compiler makes it
 _WORD = re.compile(r"\w+")
+LETTERS_OF_PARTS = 2  # letters; the shortest part of a word that a rule asks for is two Chinese ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,84 +43,110 @@ class Reason:
     delayed: Mapping[str, Any] = field(default_factory=dict)  # what reads differently while it is temporary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
-    """One phrase and what it means. `words`: one of them stands in every text that the pattern matches."""
+    """One phrase and what it means."""
 
     name: str
     reason: str
     expression: str
-    words: tuple[str, ...]
     provider: str = ""
     needs_host: bool = False  # the words are too common: they count from this provider's hosts only
     meaning: str = ""  # where it tells more than the reason's own
-    sample: str = ""
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         return re.compile(self.expression)
 
 
+@dataclass(frozen=True, slots=True)
+class BlockList:
+    """A list of senders that receiving servers ask."""
+
+    name: str
+    delisting: str  # the page where its owner takes an entry off; "" where there is none
+
+
 class Rules:
-    """An ordered list of rules that tries only those whose words are in the text."""
+    """An ordered list of rules that tries only those whose words are in the text.
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
-        self._of_word: dict[str, list[int]] = defaultdict(list)
-        self._of_part: dict[str, list[int]] = defaultdict(list)
-        self._always: list[int] = []
-        for number, rule in enumerate(self.rules):
-            self._file(number, rule)
+    Each way through a pattern is a column of bits. A word of the text sets the bits of the ways that ask for it,
+    in the row of the first, second or third set that it is in; where all three rows are set, the text may match.
+    """
 
-    def first_match(self, text: str, *, provider: str) -> Rule | None:
-        """The first rule that matches this lower-case text; those of the provider itself come first."""
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._entries: Sequence[Sequence[Any]] = table["rules"]
+        self._rule_of_way: Sequence[int] = table["rule_of_way"]
+        self._asking: Mapping[str, Sequence[int]] = table["asking"]
+        self._parts: Mapping[str, Sequence[str]] = table["parts"]
+        self._not_asked_for = int(table["not_asked_for"], 16)
+        self._rule = cache(self._made)
+        self._bits_of = lru_cache(maxsize=8192)(self._bits_set_by)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return map(self._rule, range(len(self._entries)))
+
+    def matches(self, text: str, *, provider: str) -> Iterator[tuple[Rule, re.Match[str]]]:
+        """The rules that match this lower-case text, in order; those of the provider itself come first."""
         for rule in self._likely(text, provider):
-            if (rule.provider == provider or not rule.needs_host) and rule.pattern.search(text):
-                return rule
-        return None
+            if (rule.provider == provider or not rule.needs_host) and (found := rule.pattern.search(text)):
+                yield rule, found
 
-    def _file(self, number: int, rule: Rule) -> None:
-        for word in rule.words:
-            if word.startswith("~"):
-                self._of_part[word[1:]].append(number)
-            else:
-                self._of_word[word].append(number)
-        if not rule.words:
-            self._always.append(number)
+    def _likely(self, text: str, provider: str) -> Sequence[Rule]:
+        bits = reduce(or_, map(self._bits_of, _WORD.findall(text)), self._not_asked_for)
+        width = len(self._rule_of_way)
+        ways = bits & (bits >> width) & (bits >> 2 * width)
+        found: dict[Rule, None] = {}
+        while ways:
+            lowest = ways & -ways
+            found[self._rule(self._rule_of_way[lowest.bit_length() - 1])] = None
+            ways ^= lowest
+        return sorted(found, key=lambda rule: rule.provider != provider) if provider else list(found)
 
-    def _likely(self, text: str, provider: str) -> Iterator[Rule]:
-        numbers = set(self._always)
-        for word in self._of_word.keys() & set(_WORD.findall(text)):
-            numbers.update(self._of_word[word])
-        for part, of_part in self._of_part.items():
-            if part in text:
-                numbers.update(of_part)
-        found = [self.rules[number] for number in sorted(numbers)]
-        if provider:
-            found.sort(key=lambda rule: rule.provider != provider)
-        return iter(found)
+    def _bits_set_by(self, word: str) -> int:
+        places = set(self._asking.get(word, ()))
+        for start in range(len(word) - 1):
+            for part in self._parts.get(word[start : start + LETTERS_OF_PARTS], ()):
+                if word.startswith(part[1:], start):
+                    places.update(self._asking[part])
+        return sum(1 << place for place in places)
+
+    def _made(self, number: int) -> Rule:
+        return Rule(*self._entries[number])
 
 
 @cache
 def reasons() -> Mapping[str, Reason]:
-    return {name: _reason(name, entry) for name, entry in _load("reasons").items()}
+    return {name: _reason(name, entry) for name, entry in _compiled()["reasons"].items()}
 
 
 @cache
 def rules() -> Rules:
     """The rules for what others say."""
-    return _rules(RULE_FILES)
+    return Rules(_compiled()["rules"])
 
 
 @cache
 def own_rules() -> Rules:
     """The rules for what our own SMTP client says."""
-    return _rules(OWN_RULE_FILES)
+    return Rules(_compiled()["own_rules"])
+
+
+def sentences() -> Sequence[Sequence[Any]]:
+    """What the words of one sentence mean together: the fields of `sentences.Sentence`, in order."""
+    entries: Sequence[Sequence[Any]] = _compiled()["sentences"]
+    return entries
+
+
+def words() -> Mapping[str, Mapping[str, int]]:
+    """What each word stands for, as bits: "names" of the bits, "whole" words, "stems", "parts", "phrases"."""
+    tables: Mapping[str, Mapping[str, int]] = _compiled()["words"]
+    return tables
 
 
 def reason_of_status(status: EnhancedStatus, *, provider: str) -> str:
     """What an enhanced status code means, above all at this provider; "" for a code that nobody registered."""
-    entry = _load("enhanced").get(status.kind, {})
+    entry = _compiled()["enhanced"].get(status.kind, {})
     at_provider: str = entry.get("at", {}).get(provider, {}).get(str(status), "")
     by_class: str = entry.get("by_class", {}).get(str(status.class_), "")
     return at_provider or by_class or str(entry.get("reason", ""))
@@ -162,7 +154,7 @@ def reason_of_status(status: EnhancedStatus, *, provider: str) -> str:
 
 def reason_of_code(code: int, *, stage: Stage | None) -> str:
     """What a basic reply code means at this step of the session; "" for an unknown one."""
-    entry = _load("basic").get(str(code), {})
+    entry = _compiled()["basic"].get(str(code), {})
     at_stage: str = entry.get("at_stage", {}).get(stage.value if stage else "", "")
     return at_stage or str(entry.get("reason", ""))
 
@@ -171,27 +163,43 @@ def reason_of_code(code: int, *, stage: Stage | None) -> str:
 def provider_of(host: str) -> str:
     """Who runs this host, by the names of data/providers.toml; "" where that is not known."""
     host = host.strip().rstrip(".").lower()
-    return next((name for name, pattern in _hosts().items() if pattern.search(host)), "")
+    if not host:
+        return ""
+    providers = _compiled()["providers"].items()
+    return next((name for name, entry in providers if pattern(entry["host"]).search(host)), "")
 
 
 def has_hosts(provider: str) -> bool:
     """Whether this is a provider whose hosts are known: not a program that many run, such as Postfix."""
-    return provider in _load("providers")
+    return provider in _compiled()["providers"]
+
+
+def reason_of_unknown_after_data(provider: str) -> str:
+    """What a provider means that calls the user unknown only behind the message; "" where it means just that."""
+    return str(_compiled()["providers"].get(provider, {}).get("unknown_after_data", ""))
 
 
 def provider_title(provider: str) -> str:
     """What people call this provider: "Google"."""
-    return str(_load("providers")[provider]["name"])
+    return str(_compiled()["providers"][provider]["name"])
+
+
+def block_lists_in(text: str) -> Sequence[BlockList]:
+    """The known block lists that a lower-case text names, in the order of data/block_lists.toml."""
+    entries = _compiled()["block_lists"]
+    named = (entries[rule.name] for rule, _ in _block_lists().matches(text, provider=""))
+    return [BlockList(entry["name"], entry.get("delisting", "")) for entry in named]
 
 
 @cache
-def _hosts() -> Mapping[str, re.Pattern[str]]:
-    return {name: re.compile(entry["host"]) for name, entry in _load("providers").items()}
+def _block_lists() -> Rules:
+    return Rules(_compiled()["rules_of_block_lists"])
 
 
 @cache
-def _load(name: str) -> dict[str, Any]:
-    return tomllib.loads(_DATA.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+def _compiled() -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads(_COMPILED.read_bytes())
+    return tables
 
 
 def _reason(name: str, entry: Mapping[str, Any]) -> Reason:
@@ -208,21 +216,4 @@ def _reason(name: str, entry: Mapping[str, Any]) -> Reason:
         hopeless=entry.get("hopeless", False),
         meaning_with_obstacle=entry.get("meaning_with_obstacle", ""),
         delayed=entry.get("delayed", {}),
-    )
-
-
-def _rules(names: Sequence[str]) -> Rules:
-    return Rules([_rule(entry) for name in names for entry in _load(f"rules/{name}")["rule"]])
-
-
-def _rule(entry: Mapping[str, Any]) -> Rule:
-    return Rule(
-        name=entry["id"],
-        reason=entry["reason"],
-        expression=entry["pattern"],
-        words=tuple(entry.get("words", ())),
-        provider=entry.get("provider", ""),
-        needs_host=entry.get("host", False),
-        meaning=entry.get("meaning", ""),
-        sample=entry["sample"],
     )

@@ -48,4 +48,9 @@ class Verdict:
     admin_actions: tuple[str, ...]  # next steps for the admin, where the problem is ours
     rule: str  # names what decided: "google.01", "enhanced:X.1.1", "basic:550", "action"
     said_by: str  # "Google", or the host that answered, or "" where nobody but us spoke
-    retry_after: timedelta | None = None  # "try again in N", where the server said so
+    # What the reply tells beside the reason; empty where it is not said.
+    retry_after: timedelta | None = None  # "try again in N"
+    block_lists: tuple[str, ...] = ()  # that name us or our links: "Spamhaus", or a list's host name
+    links: tuple[str, ...] = ()  # web pages, http or https, that the provider's own text points to
+    size_limit: int | None = None  # octets, where the mail is too large
+    new_address: str = ""  # of a recipient who has moved; a stranger's word, so ask before you trust it

@@ -8,47 +8,70 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
+from telltale.bounce.patterns import pattern
 from telltale.mail.report import Stage
 
-LONGEST_TEXT = (
-    8_000  # characters that are compared; RFC 5321 allows 512 octets a line, and few replies have 15
-)
+# Characters that are compared: RFC 5321 section 4.5.3.1.5 allows 512 octets a line, and few replies have 15.
+LONGEST_TEXT = 8_000
 LONGEST_OBSTACLE = 200
+LONGEST_TYPE = 12  # characters, with its semicolon
 LONGEST_PAUSE = timedelta(days=5)  # no queue keeps a mail longer
 
-_PREFIX = re.compile(r"^[2-5]\d\d(?:[- ](?:[245]\.\d{1,3}\.\d{1,3}(?![\d.]) ?)?|$)")
+_PREFIX = r"^[2-5]\d\d(?:[- ](?:[245]\.\d{1,3}\.\d{1,3}(?![\d.]) ?)?|$)"
 _FOLDED = re.compile(r"([45]\d\d)-((?:[45]\.\d{1,3}\.\d{1,3} )?)")
-_SPACE = re.compile(r"\s+")
+# RFC 3464 section 2.3.6: the type of a diagnostic code, for those who paste the whole field.
+_TYPE = r"(?i)^(?:smtp|lmtp|x-postfix|x-unix|x-notes|dns|x-local) ?; ?"
+_ESCAPES = r"(?i)(?:\\x[89a-f][0-9a-f])+"
 
 _CODE = r"[45]\d\d[- ]"
-_WRAPPERS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        # Postfix
+# Who wraps another server's reply into words of its own. In front stands what every such text holds: one look
+# for it is much cheaper than the pattern.
+_WRAPPERS = (
+    # Postfix
+    (
+        "] ",
         (
             r"\bhost (?P<host>[\w.-]+)\[[^\]\s]*\] (?:said|refused to talk to me): (?P<words>.+?)"
             r"(?: \(in reply to (?P<stage>[^()]{1,40}?)(?: command)?\))?$"
         ),
-        r"\bdelivery temporarily suspended: (?P<words>.+)$",
-        # Cisco Secure Email: its own 5.1.0 says nothing
+    ),
+    ("temporarily suspended: ", r"\bdelivery temporarily suspended: (?P<words>.+)$"),
+    # Cisco Secure Email: its own 5.1.0 says nothing
+    (
+        " - ",
         (
             rf"^(?:{_CODE})?[45]\.\d\.\d - [^'\d]{{1,80}}?(?P<code>[45]\d\d)[- ]?'(?P<words>[^']+.*?)'?"
             r"(?: \(delivery attempts: \d+\))?$"
         ),
-        # Exchange
-        rf"\bremote (?:smtp )?server (?:returned|responded)[^<]{{0,200}}?'?<[^<>#]{{0,200}}#(?P<words>{_CODE}[^>]+)>",
-        rf"\bremote server returned [^>]{{1,300}}? -> (?P<words>{_CODE}.+)$",
-        rf"\bremote server (?:returned|responded with):? ?'?(?P<words>{_CODE}[^']+)'?",
-        # Amazon SES
-        rf"<(?P<words>{_CODE}[^<>]+)>",
-        # SparkPost and Momentum
-        r"\blast transfail: (?P<words>[^()]+(?:\([^()]*\)[^()]*)*)\)?",
-        # MailChannels, and whoever else quotes the next server behind its own temporary code
-        rf"^4\d\d (?:4\.\d{{1,3}}\.\d{{1,3}} )?\[\w+\] (?P<words>{_CODE}.+)$",
-        # Zoho
-        rf"\berror_code ?:(?P<words>{_CODE}.+)$",
-    )
+    ),
+    # Exchange
+    (
+        "remote ",
+        (
+            r"\bremote (?:smtp )?server (?:returned|responded)[^<]{0,200}?'?<[^<>#]{0,200}#"
+            rf"(?P<words>{_CODE}[^>]+)>"
+        ),
+    ),
+    ("remote ", rf"\bremote server returned [^>]{{1,300}}? -> (?P<words>{_CODE}.+)$"),
+    ("remote ", rf"\bremote server (?:returned|responded with):? ?'?(?P<words>{_CODE}[^']+)'?"),
+    # Exim
+    (
+        "smtp error from remote ",
+        (
+            r"\bsmtp error from remote (?:mail )?server after (?P<stage>[a-z ]{1,40}?)"
+            rf"(?: ?(?:from|to)?:[^:]{{0,300}}?)?: (?:host (?P<host>[\w.-]+) \[[^\]\s]*\]: )?(?P<words>{_CODE}.+)$"
+        ),
+    ),
+    # Amazon SES
+    ("<", rf"<(?P<words>{_CODE}[^<>]+)>"),
+    # SparkPost and Momentum
+    ("last transfail: ", r"\blast transfail: (?P<words>[^()]+(?:\([^()]*\)[^()]*)*)\)?"),
+    # MailChannels, and whoever else quotes the next server behind its own temporary code
+    ("] ", rf"^4\d\d (?:4\.\d{{1,3}}\.\d{{1,3}} )?\[\w+\] (?P<words>{_CODE}.+)$"),
+    # Zoho
+    ("error_code", rf"\berror_code ?:(?P<words>{_CODE}.+)$"),
 )
 _STAGES = (
     ("end of data", Stage.CONTENT),
@@ -58,19 +81,15 @@ _STAGES = (
     ("ehlo", Stage.EHLO),
     ("helo", Stage.EHLO),
 )
-_LAST_OBSTACLE = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"\blast transfail: ([^()]+(?:\([^()]*\)[^()]*)*)",
-        r"\blast (?:error|reply|response|obstacle)(?: (?:was|from \S+))?:? (.+)",
-        r"\bdelivery expired \(message too old\) '([^']+)'",
-        r"\bdelivery temporarily suspended: (.+)",
-        r"\b(?:said|refused to talk to me): (.+)",
-        r"<([45]\d\d[- ][^<>]+)>",  # Amazon SES
-    )
+_LAST_OBSTACLE = (
+    r"\blast transfail: ([^()]+(?:\([^()]*\)[^()]*)*)",
+    r"\blast (?:error|reply|response|obstacle)(?: (?:was|from \S+))?:? (.+)",
+    r"\bdelivery expired \(message too old\) '([^']+)'",
+    r"\bdelivery temporarily suspended: (.+)",
+    r"\b(?:said|refused to talk to me): (.+)",
+    r"<([45]\d\d[- ][^<>]+)>",  # Amazon SES
 )
-_CLOCK = re.compile(r"\b(\d{1,2}):([0-5]\d):([0-5]\d)\b")
-_ASKED_BACK = re.compile(
+_ASKED_BACK = (
     r"\b(?:try|retry|retries|again|wait|come back|gr[ea]y-?list\w*|deferred|delayed|postponed)\b"
     r"(?P<between>\D{0,40}?)(?:(?P<clock>\d{1,2}:[0-5]\d:[0-5]\d)\b"
     r"|(?P<number>\d{1,7}) ?(?P<unit>seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)\b)"
@@ -95,18 +114,24 @@ class Saying:
 
 
 def sayings(text: str) -> tuple[Saying, ...]:
-    """The reply and what it quotes, innermost first: the one who refused knows best why."""
-    found = [Saying(unfolded(text[:LONGEST_TEXT]))]
+    """The reply and what it quotes, innermost first: the one who refused knows best why. In lower case."""
+    found = [Saying(unfolded(text).lower())]
     while len(found) < 4 and (inner := _unwrapped(found[0].text)):
         found.insert(0, inner)
     return tuple(found)
 
 
+@lru_cache(maxsize=16)  # one report asks for the same text several times
 def unfolded(text: str) -> str:
-    """The lines of a reply as one, without the codes that each line repeats."""
-    first, *others = text.strip().splitlines() or [""]
-    joined = " ".join([first, *(_PREFIX.sub("", line, count=1) for line in others)])
-    joined = _SPACE.sub(" ", joined).strip()
+    """The lines of a reply as one, without the codes that each line repeats; at most 8,000 characters."""
+    first, *others = text[:LONGEST_TEXT].strip().splitlines() or [""]
+    joined = " ".join(
+        " ".join([first, *(pattern(_PREFIX).sub("", line, count=1) for line in others)]).split()
+    )
+    if ";" in joined[:LONGEST_TYPE]:
+        joined = pattern(_TYPE).sub("", joined)
+    if "\\x" in joined:
+        joined = pattern(_ESCAPES).sub(_read_as_latin, joined)
     folded = _FOLDED.match(joined)
     if folded is None:
         return joined
@@ -116,17 +141,24 @@ def unfolded(text: str) -> str:
     return f"{code} {status}{words}".strip()
 
 
+def _read_as_latin(escapes: re.Match[str]) -> str:
+    r"""Octets that are no UTF-8 stand as "\xee" in what we keep; most often they are Latin-1 or Windows-1252."""
+    octets = bytes.fromhex(escapes[0].replace("\\x", "").replace("\\X", ""))
+    return octets.decode("cp1252", "replace")
+
+
 def last_obstacle(text: str) -> str:
     """What a mail that was given up met last, where the text tells; "" where it does not."""
-    for pattern in _LAST_OBSTACLE:
-        if found := pattern.search(unfolded(text[:LONGEST_TEXT])):
-            return _shortened(found[1].strip(" .'\"()"))
+    joined = unfolded(text)
+    for expression in _LAST_OBSTACLE:
+        if found := pattern(expression, re.IGNORECASE).search(joined):
+            return shortened(found[1].strip(" .'\"()"))
     return ""
 
 
 def pause_asked_for(text: str) -> timedelta | None:
     """The "try again in N" of a reply, at most five days; None where it names no time."""
-    found = _ASKED_BACK.search(text[:LONGEST_TEXT].lower())
+    found = pattern(_ASKED_BACK).search(text[:LONGEST_TEXT].lower())
     if found is None:
         return None
     if clock := found["clock"]:
@@ -136,9 +168,13 @@ def pause_asked_for(text: str) -> timedelta | None:
     return min(timedelta(seconds=seconds), LONGEST_PAUSE)
 
 
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_OBSTACLE else f"{text[:LONGEST_OBSTACLE]} …"
+
+
 def _unwrapped(text: str) -> Saying | None:
-    for wrapper in _WRAPPERS:
-        if found := wrapper.search(text):
+    for mark, expression in _WRAPPERS:
+        if mark in text and (found := pattern(expression).search(text)):
             parts = found.groupdict()
             words = unfolded(" ".join(filter(None, (parts.get("code"), parts["words"]))))
             if len(words) < len(text):
@@ -147,9 +183,4 @@ def _unwrapped(text: str) -> Saying | None:
 
 
 def _stage(command: str) -> Stage | None:
-    command = command.lower()
     return next((stage for name, stage in _STAGES if name in command), None)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_OBSTACLE else f"{text[:LONGEST_OBSTACLE]} …"
