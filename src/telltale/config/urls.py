@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from telltale.web.views import conversations, deliveries, files, inbox, sandbox, sign_in, welcome
+from telltale.web.views import conversations, deliveries, files, guide, inbox, sandbox, sign_in, welcome
 
 urlpatterns = [
     path("", inbox.home, name="inbox"),
@@ -27,6 +27,7 @@ urlpatterns = [
     path("deliveries/<int:pk>/cancellation", deliveries.cancellation, name="cancellation"),
     path("notes/<int:pk>/handling", deliveries.handling, name="handling"),
     path("attempts/<int:pk>/transcript", deliveries.transcript, name="transcript"),
+    path("guide/", guide.show, name="guide"),
     path("sandbox/", sandbox.show, name="sandbox"),
     path("welcome/", welcome.admin, name="welcome"),
     path("mailboxes/new", welcome.mailbox, name="new-mailbox"),

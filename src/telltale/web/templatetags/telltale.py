@@ -57,6 +57,18 @@ def clock(at: datetime) -> SafeString:
 
 
 @register.filter
+def of(key: object, table: dict[str, str]) -> str:
+    """What the table holds for this key."""
+    return table[str(key)]
+
+
+@register.filter
+def without_placeholders(text: str) -> str:
+    """A text of the guide, which speaks of no domain and no obstacle in particular."""
+    return text.replace("{domain}", "the recipient’s domain").replace("{obstacle}", "something")
+
+
+@register.filter
 def paragraphs(text: str) -> SafeString:
     """What somebody wrote, as paragraphs: escaped first, then line ends and links."""
     blocks = [block for block in text.replace("\r\n", "\n").split("\n\n") if block.strip()]
