@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -15,6 +16,7 @@ from telltale.conversations.models import Attachment, Conversation, Draft, Mailb
 from telltale.delivery import queue
 from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.web.parts import parts_for_page
+from tests.conftest import answered
 from tests.delivery.test_queue import GREYLISTED, NO_SUCH_USER, answer
 
 HTMX = {"HX-Request": "true"}
@@ -208,6 +210,19 @@ def test_a_part_that_comes_while_a_page_is_drawn_comes_once(agent, conversation)
     read_after = Conversation.objects.get(pk=conversation.pk)
     newer = parts_for_page(read_after, viewer=agent, since=read_before.version)
     assert [shown.part for shown in newer] == [late]
+
+
+def test_a_note_says_what_became_of_the_others_and_is_sent_again_when_that_changes(desk, conversation, reply):
+    failing, waiting = reply("ana@oldworks.example", "finance@ribeiro.example")
+    first, second = queue.claim(uuid.uuid4(), most=2, lease=timedelta(seconds=20))
+    queue.record_result(first.attempt_id, answered(NO_SUCH_USER, recipient=failing.recipient))
+    conversation.refresh_from_db()
+
+    queue.record_result(second.attempt_id, answered("250 2.0.0 Ok\r\n", recipient=waiting.recipient))
+
+    newer = desk.get(url("changes", conversation), {"since": conversation.version}).content.decode()
+    assert "did not reach <b>ana@oldworks.example</b>" in newer
+    assert "finance@ribeiro.example was accepted" in newer
 
 
 def test_there_is_nothing_new_after_the_newest_version(desk, conversation, failed):

@@ -15,10 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
-from telltale.conversations.actions import add_event, add_part, advance, announce, contact_for, mark_changed
+from telltale.conversations.actions import add_event, add_part, advance, announce, contact_for
 from telltale.conversations.models import Attachment, Conversation, Draft, Mailbox, Part
 from telltale.delivery.models import Delivery, DeliveryNote, OutgoingMessage
-from telltale.delivery.notes import close_note, refresh_alert
+from telltale.delivery.notes import close_note, mark_reply_changed, refresh_alert
 from telltale.delivery.states import Event, State, can
 from telltale.events.bell import QUEUE, ring
 from telltale.mail.message import AttachedFile, Mail, compose, new_message_id, reply_subject
@@ -180,7 +180,7 @@ def _refuse_impossible(delivery: Delivery, event: Event) -> None:
 
 
 def _changed(conversation: Conversation, delivery: Delivery, name: str) -> None:
-    mark_changed(conversation, delivery.message.part_id)
+    mark_reply_changed(conversation, delivery.message)
     refresh_alert(conversation)
     announce(conversation, name, delivery=delivery.pk)
 

@@ -14,7 +14,7 @@ from telltale.accounts.models import Agent
 from telltale.bounce import Verdict
 from telltale.conversations.actions import add_part, mark_changed, set_state
 from telltale.conversations.models import Conversation, Part
-from telltale.delivery.models import Delivery, DeliveryNote, Report
+from telltale.delivery.models import Delivery, DeliveryNote, OutgoingMessage, Report
 
 GRAVEST_FIRST = [DeliveryNote.Kind.FAILED, DeliveryNote.Kind.UNCERTAIN, DeliveryNote.Kind.DELAYED]
 
@@ -82,6 +82,12 @@ def _close(
     note.closed_by = agent
     note.save()
     mark_changed(conversation, note.part_id)
+
+
+def mark_reply_changed(conversation: Conversation, message: OutgoingMessage) -> None:
+    """Let the pages fetch the reply again, and its open notes: each says what became of the other recipients."""
+    open_notes = DeliveryNote.objects.filter(delivery__message=message, closed_at=None)
+    mark_changed(conversation, message.part_id, *open_notes.values_list("pk", flat=True))
 
 
 def refresh_alert(conversation: Conversation) -> None:

@@ -22,7 +22,7 @@ from telltale.bounce import Verdict, explain
 from telltale.conversations.actions import advance, announce, mark_changed, touch_health
 from telltale.conversations.models import Conversation, Mailbox
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, OutgoingMessage
-from telltale.delivery.notes import close_note, refresh_alert, write_note
+from telltale.delivery.notes import close_note, mark_reply_changed, refresh_alert, write_note
 from telltale.delivery.policy import RetryAt, next_step
 from telltale.delivery.reports import conclude_early, judge, keep_report
 from telltale.delivery.states import WAITING, Event, State, can
@@ -157,7 +157,7 @@ def _lock(attempt_id: int) -> tuple[Conversation, Attempt]:
 
 
 def _tell_of_change(conversation: Conversation, delivery: Delivery) -> None:
-    mark_changed(conversation, delivery.message.part_id)
+    mark_reply_changed(conversation, delivery.message)
     refresh_alert(conversation)
     announce(conversation, "delivery.changed", delivery=delivery.pk)
 

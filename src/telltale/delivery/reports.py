@@ -6,10 +6,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from telltale.bounce import Verdict, explain
-from telltale.conversations.actions import advance, announce, mark_changed, touch_health
+from telltale.conversations.actions import advance, announce, touch_health
 from telltale.conversations.models import Conversation, RawMail
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Report
-from telltale.delivery.notes import close_note, refresh_alert, write_note
+from telltale.delivery.notes import close_note, mark_reply_changed, refresh_alert, write_note
 from telltale.delivery.states import Event, State, can
 from telltale.mail.report import Action, RecipientReport
 
@@ -73,7 +73,7 @@ def record_returned(
     verdict = explain(report)
     stored = keep_report(delivery, report, verdict=verdict, returned_mail=returned_mail, proven=proven)
     _conclude(conversation, delivery, report, stored, verdict)
-    mark_changed(conversation, delivery.message.part_id)
+    mark_reply_changed(conversation, delivery.message)
     refresh_alert(conversation)
     announce(conversation, "delivery.reported", delivery=delivery.pk)
 
