@@ -1,4 +1,8 @@
-"""Reading what a person wrote: sender, subject, text. RFC 5322, MIME; tolerant of what the world sends."""
+"""Reading what a person wrote: sender, subject, text. RFC 5322, MIME; tolerant of what the world sends.
+
+Rule 1: whatever comes in, a letter comes out. What cannot be read is empty; the mail itself is stored whole.
+Rule 2: the time that it takes grows with the size of the mail and not faster: strangers write these.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.errors import HeaderParseError
-from email.header import decode_header, make_header
+from email.header import decode_header
 from email.message import Message
-from email.utils import parseaddr
-from html.parser import HTMLParser
+from email.parser import BytesHeaderParser
+from email.utils import getaddresses
+from html import unescape
 
-MOST_TEXT = 500_000  # characters that we keep of one letter as text; the mail itself is stored whole
+MOST_TEXT = 500_000  # characters that we keep of one letter as text
+MOST_MULTIPARTS = 100  # a long thread of forwarded mails has twenty; `email` gets very slow with very many
+MOST_PARTS = 10_000  # lines that may be boundaries
+LONGEST_ADDRESS = 254  # octets, RFC 5321 section 4.5.3.1.3
+
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,995}>")
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
+_IN_BRACKETS = re.compile(r"<\s*([^\s<>@]+@[^\s<>@]+)\s*>")
+# Control characters, line ends, what turns the reading direction round; joiners stay: emoji are made with them.
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_MULTIPART = re.compile(rb"^content-type:\s*(?:multipart|message)/", re.IGNORECASE | re.MULTILINE)
+# What senders call by the narrower name: WHATWG Encoding, section 4.2.
+_WIDER = {
+    "iso-8859-1": "cp1252",
+    "latin1": "cp1252",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "ks_c_5601-1987": "cp949",
+    "euc-kr": "cp949",
+    "shift_jis": "cp932",
+    "iso-8859-8-i": "iso-8859-8",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
     """What a person's mail says."""
 
-    from_address: str
+    from_address: str  # "" where it names no sender
     from_name: str
     subject: str
     text: str
@@ -30,72 +55,162 @@ class Letter:
 
 def read_letter(raw: bytes) -> Letter:
     """The letter in these octets. Never raises: what cannot be read is empty."""
-    message = message_from_bytes(raw)
-    name, address = parseaddr(header(message, "From"))
+    message = _parsed(raw)
+    name, address = _sender(_raw_header(message, "From"))
     ids = _MESSAGE_ID.findall(header(message, "Message-ID"))
     answers = _MESSAGE_ID.findall(f"{header(message, 'In-Reply-To')} {header(message, 'References')}")
     return Letter(
-        from_address=address[:254],
+        from_address=address,
         from_name=name[:200],
         subject=header(message, "Subject")[:998],
-        text=_text(message)[:MOST_TEXT].replace("\0", ""),
+        text=_text(message)[:MOST_TEXT].replace("\0", "").strip(),
         message_id=ids[0] if ids else "",
         answers=tuple(dict.fromkeys(answers))[:100],
     )
 
 
 def header(message: Message, name: str) -> str:
-    """A header's words, decoded and on one line."""
-    value = str(message.get(name, ""))
-    # An unknown charset or a broken encoding: the raw words say more than nothing.
-    with suppress(HeaderParseError, LookupError, ValueError):
-        value = str(make_header(decode_header(value)))
-    return " ".join(value.replace("\0", "").split())
+    """A header's words, decoded and on one line; "" where there is none."""
+    return _words(_raw_header(message, name))
 
 
-def _text(message: Message) -> str:
-    """The first plain text; else the first HTML, without its markup."""
-    parts = [part for part in message.walk() if not part.is_multipart() and not part.get_filename()]
-    for wanted, reading in (("text/plain", str), ("text/html", _without_markup)):
-        for part in parts:
-            if part.get_content_type() == wanted:
-                return reading(_decoded(part)).strip()
+def _parsed(raw: bytes) -> Message:
+    """The whole mail; of one that is built to choke its reader, the header alone."""
+    if raw.count(b"\n--") > MOST_PARTS or len(_MULTIPART.findall(raw)) > MOST_MULTIPARTS:
+        return BytesHeaderParser().parsebytes(raw)
+    return message_from_bytes(raw)
+
+
+# Header fields
+
+
+def _raw_header(message: Message, name: str) -> str:
+    """The first field of this name as it came; octets that are no ASCII are read as what they may be."""
+    for field, value in message.raw_items():
+        if field.lower() == name.lower():
+            return _decoded(str(value).encode("ascii", "surrogateescape"), "us-ascii")
     return ""
 
 
-def _decoded(part: Message) -> str:
+def _sender(field: str) -> tuple[str, str]:
+    """Name and address. Encoded words are decoded last: what they hold is a name, never an address."""
+    found = [(name, address) for name, address in getaddresses([field]) if _ADDRESS.fullmatch(address)]
+    name, address = found[0] if found else ("", "")
+    if not found and (in_brackets := _IN_BRACKETS.findall(field)):  # "Müller, Anna <anna@lamp.example>"
+        name, address = field.partition("<")[0].strip(' "'), in_brackets[-1]
+    if not address.isprintable() or len(address.encode()) > LONGEST_ADDRESS:
+        return "", ""
+    return _words(name), address
+
+
+def _words(value: str) -> str:
+    """Encoded words decoded, RFC 2047; all of it visible and on one line."""
+    with suppress(HeaderParseError, ValueError):
+        pieces = decode_header(value) if value.isascii() else [(value, None)]
+        value = "".join(
+            piece if isinstance(piece, str) else _decoded(piece, charset or "us-ascii")
+            for piece, charset in pieces
+        )
+    return " ".join(_INVISIBLE.sub(" ", value).split())
+
+
+def _decoded(octets: bytes, charset: str) -> str:
+    """As its label says; what does not fit its label is UTF-8 or Windows-1252 more often than not."""
+    codec = _WIDER.get(charset.lower(), charset)
+    for candidate in (codec, "utf-8"):
+        with suppress(LookupError, ValueError):
+            return octets.decode(candidate)
+    with suppress(LookupError, ValueError):
+        return octets.decode("cp1252" if codec == "us-ascii" else codec, "replace")
+    return octets.decode("cp1252", "replace")
+
+
+# The text
+
+
+def _text(part: Message) -> str:
+    """The words of this part and of those in it. Files and enclosed mails are not the letter's words."""
+    if part.is_multipart() and part.get_content_maintype() == "multipart":
+        return _text_of_several([inner for inner in part.get_payload() if isinstance(inner, Message)], part)
+    if part.get_content_maintype() != "text" or _is_file(part):
+        return ""
     payload = part.get_payload(decode=True)
     octets = payload if isinstance(payload, bytes) else b""
-    try:
-        return octets.decode(part.get_content_charset("utf-8"), "replace")
-    except LookupError:
-        return octets.decode("utf-8", "replace")
+    text = _decoded(octets, str(part.get_content_charset("us-ascii")))
+    return _without_markup(text) if part.get_content_subtype() == "html" else text.replace("\r\n", "\n")
 
 
-class _TextOfHtml(HTMLParser):
-    _NOT_TEXT = ("script", "style", "head", "title")
-    _NEW_LINE = ("br", "p", "div", "tr", "li", "blockquote", "h1", "h2", "h3")
+def _text_of_several(parts: list[Message], whole: Message) -> str:
+    texts = [(part.get_content_type(), text) for part in parts if (text := _text(part).strip())]
+    if whole.get_content_subtype() != "alternative":
+        return "\n\n".join(text for _, text in texts)
+    plain = [text for content_type, text in texts if content_type == "text/plain"]
+    return next(iter(plain or [text for _, text in texts]), "")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self._hidden = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in self._NOT_TEXT
-        if tag in self._NEW_LINE:
-            self.words.append("\n")
+def _is_file(part: Message) -> bool:
+    return part.get_content_disposition() == "attachment" or bool(part.get_filename())
 
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in self._NOT_TEXT))
 
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.words.append(data)
+_MARKUP = re.compile(r"<!--|<(/?)([a-zA-Z][^\s/<>]*)[^<>]*>|<[!?][^<>]*>")
+# What is never shown ends here; where the end is missing, nothing behind is shown either, as in browsers.
+_END_OF_HIDDEN = {
+    name: re.compile(rf"</{name}[^<>]*>?|\Z", re.IGNORECASE)
+    for name in ("script", "style", "title", "template")
+} | {"<!--": re.compile(r"-->|\Z")}
+_BLOCKS = {"p", "div", "tr", "li", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4", "hr", "pre"}
 
 
 def _without_markup(html: str) -> str:
-    parser = _TextOfHtml()
-    parser.feed(html)
-    parser.close()
-    return re.sub(r"\n{3,}", "\n\n", "".join(parser.words))
+    """The text of HTML as a browser would lay it out, roughly.
+
+    `html.parser` takes a minute for a certain 160 kB, and raises at others; nh3 is slow with deep nesting.
+    """
+    words = _Words()
+    at = 0
+    while markup := _MARKUP.search(html, at):
+        words.add(html[at : markup.start()])
+        name = (markup[2] or markup[0]).lower()
+        words.add_markup(name, is_end=bool(markup[1]))
+        end = None if markup[1] else _END_OF_HIDDEN.get(name)
+        hidden = end.search(html, markup.end()) if end else None
+        at = hidden.end() if hidden else markup.end()
+    words.add(html[at:])
+    return words.text
+
+
+class _Words:
+    """Text as it grows: blanks count once, blocks stand on lines of their own."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._last = "\n"
+        self._is_preformatted = False
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\n{3,}", "\n\n", "".join(self._pieces))
+
+    def add(self, run: str) -> None:
+        text = unescape(run)
+        if not self._is_preformatted:
+            text = re.sub(r"[ \t\r\n\f]+", " ", text)
+            text = text.lstrip(" ") if self._last in " \n" else text
+        self._put(text)
+
+    def add_markup(self, name: str, *, is_end: bool) -> None:
+        if name == "br":
+            self._put("\n")
+        elif name == "p" and not is_end:
+            self._put("\n\n")
+        elif name in _BLOCKS and self._last != "\n":
+            self._put("\n")
+        elif name in ("td", "th") and not is_end and self._last not in " \n":
+            self._put(" ")
+        if name == "pre":
+            self._is_preformatted = not is_end
+
+    def _put(self, text: str) -> None:
+        if text:
+            self._pieces.append(text)
+            self._last = text[-1]

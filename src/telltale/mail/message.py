@@ -2,16 +2,76 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.headerregistry import Address
+from email.header import Header
+from email.headerregistry import Address, AddressHeader, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy, Policy
 from email.utils import format_datetime
 
+import idna
+
 MOST_REFERENCES = 20  # the first and the newest; RFC 5322 section 3.6.4 lets a client shorten the list
+LONGEST_ID = 250  # octets; people have met 200
+# RFC 2045 section 6.7 and RFC 2047 section 2: encoded lines have 76 octets at most, and `email` writes 78.
+LONGEST_LINE = 76
+
+
+class SubjectHeader(UnstructuredHeader, BaseHeader):
+    """The subject, whole: where `email` folds encoded words itself, it may lose blanks or cut a letter in two.
+
+    CPython issue 92081; its older `Header` does it well.
+    """
+
+    def fold(self, *, policy: Policy) -> str:
+        if self.isascii():
+            return super().fold(policy=policy)
+        return f"{self.name}: {_encoded(self, policy)}{policy.linesep}"
+
+
+class AddressesHeader(AddressHeader, BaseHeader):  # type: ignore[misc]  # so does the registry
+    """Addresses, each on a line of its own; encoded words as above."""
+
+    def fold(self, *, policy: Policy) -> str:
+        mailboxes = f",{policy.linesep} ".join(_mailbox(address, policy) for address in self.addresses)
+        return f"{self.name}: {mailboxes}{policy.linesep}"
+
+
+class MessageIdsHeader(UnstructuredHeader, BaseHeader):
+    """Message ids, each whole and on a line of its own.
+
+    `email` makes encoded words of an id that is longer than a line, and then no reader finds its thread.
+    """
+
+    def fold(self, *, policy: Policy) -> str:
+        ids = f"{policy.linesep} ".join(self.split())
+        return f"{self.name}: {ids}{policy.linesep}"
+
+
+def _encoded(words: str, policy: Policy) -> str:
+    header = Header(words, "utf-8", header_name="Subject", maxlinelen=LONGEST_LINE)
+    return header.encode(linesep=policy.linesep)
+
+
+def _mailbox(address: Address, policy: Policy) -> str:
+    if address.display_name.isascii():
+        return str(address)
+    return f"{_encoded(address.display_name, policy)}{policy.linesep} <{address.addr_spec}>"
+
+
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
+_TYPE = re.compile(r"(?!message/|multipart/)([\w.+-]+)/([\w.+-]+)", re.ASCII | re.IGNORECASE)
+_registry = HeaderRegistry()
+_registry.map_to_type("subject", SubjectHeader)
+for _name in ("from", "to", "cc"):
+    _registry.map_to_type(_name, AddressesHeader)
+for _name in ("message-id", "in-reply-to", "references"):
+    _registry.map_to_type(_name, MessageIdsHeader)
+_POLICY = SMTP.clone(header_factory=_registry, max_line_length=LONGEST_LINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +99,30 @@ class Mail:
 
 def new_message_id(domain: str) -> str:
     """A Message-ID that nobody else has, RFC 5322 section 3.6.4."""
-    return f"<{uuid.uuid4()}@{domain}>"
+    return f"<{uuid.uuid4()}@{_in_ascii(domain)}>"
 
 
 def compose(mail: Mail) -> bytes:
     """The mail as octets with CRLF line ends, all of them 7-bit, so that every server can carry it.
 
+    Only where an address has other letters than ASCII before its @, header fields are in UTF-8: RFC 6532.
     Raises ValueError where a header would hold a line break.
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_policy_for(mail))
     _set(message, "From", _addresses([mail.sender]))
     _set(message, "To", _addresses(mail.to))
     _set(message, "Cc", _addresses(mail.cc))
     _set(message, "Subject", mail.subject)
     _set(message, "Date", format_datetime(mail.date))
     _set(message, "Message-ID", mail.message_id)
-    _set(message, "In-Reply-To", mail.in_reply_to)
-    _set(message, "References", " ".join(_shortened(mail.references)))
+    _set(message, "In-Reply-To", " ".join(_sendable([mail.in_reply_to])))
+    _set(message, "References", " ".join(_shortened(_sendable(mail.references))))
     message.set_content(mail.text, cte="quoted-printable")
     for attached in mail.attachments:
-        maintype, _, subtype = attached.content_type.partition("/")
-        message.add_attachment(attached.content, maintype=maintype, subtype=subtype, filename=attached.name)
+        maintype, subtype = _type_of(attached)
+        message.add_attachment(
+            attached.content, maintype=maintype, subtype=subtype, filename=attached.name or "attachment"
+        )
     return message.as_bytes()
 
 
@@ -73,8 +136,37 @@ def _set(message: EmailMessage, name: str, value: str | list[Address]) -> None:
         message[name] = value
 
 
+def _policy_for(mail: Mail) -> EmailPolicy[EmailMessage]:
+    addresses = [address for _, address in [mail.sender, *mail.to, *mail.cc]]
+    return _POLICY.clone(utf8=not all(address.rpartition("@")[0].isascii() for address in addresses))
+
+
 def _addresses(pairs: Sequence[tuple[str, str]]) -> list[Address]:
-    return [Address(display_name=name, addr_spec=address) for name, address in pairs]
+    return [_address(name, address) for name, address in pairs]
+
+
+def _address(name: str, address: str) -> Address:
+    local_part, _, domain = address.rpartition("@")
+    domain = _in_ascii(domain)
+    if local_part.isascii():
+        return Address(display_name=name, addr_spec=f"{local_part}@{domain}")
+    return Address(display_name=name, username=local_part, domain=domain)  # `addr_spec` takes ASCII only
+
+
+def _in_ascii(domain: str) -> str:
+    """The domain in A-labels, RFC 5890: as anything else, servers without SMTPUTF8 could not read it."""
+    return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+
+
+def _type_of(attached: AttachedFile) -> tuple[str, str]:
+    """A type that carries base64; RFC 2046 section 5 forbids that to a whole mail, which some then cut up."""
+    found = _TYPE.fullmatch(attached.content_type)
+    return (found[1], found[2]) if found else ("application", "octet-stream")
+
+
+def _sendable(ids: Sequence[str]) -> list[str]:
+    """The ids that can stand in a header as they are: others' mails bring the strangest."""
+    return [one for one in ids if len(one) <= LONGEST_ID and _MESSAGE_ID.fullmatch(one)]
 
 
 def _shortened(references: Sequence[str]) -> Sequence[str]:

@@ -1,0 +1,520 @@
+"""What becomes of a stored mail: a report, a customer's message, or a mail that is kept aside with its reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from telltale.conversations.models import Address, Contact, Conversation, Mailbox, Part, RawMail
+from telltale.delivery import queue, reports
+from telltale.delivery.actions import Recipient, mark_handled, send_to_another_address, start_conversation
+from telltale.delivery.models import Delivery, DeliveryNote, Report
+from telltale.delivery.states import State
+from telltale.inbound import actions
+from telltale.mail.return_path import LIFETIME
+from tests.conftest import answered
+from tests.delivery.test_queue import GREYLISTED, answer, claim
+from tests.inbound.mails import (
+    MAILBOX,
+    automatic_answer,
+    block,
+    letter,
+    report,
+    report_on,
+    way_back,
+)
+
+ACCEPTED = "250 2.0.0 Ok: queued as 4Zk9\r\n"
+Kind, Closed, Fate = DeliveryNote.Kind, DeliveryNote.Closed, RawMail.Fate
+
+
+@pytest.fixture
+def accepted(reply) -> Delivery:
+    [delivery] = reply("ana@oldworks.example")
+    answer(delivery, ACCEPTED)
+    return delivery
+
+
+def store(content: bytes, *, to: str) -> RawMail:
+    [mail] = actions.store(content, door="smtp", mail_from="", recipients=[to], peer="127.0.0.1")
+    return mail
+
+
+def take(content: bytes, *, to: str) -> RawMail:
+    """Store it and read all that waits."""
+    mail = store(content, to=to)
+    while actions.read_next():
+        pass
+    mail.refresh_from_db()
+    return mail
+
+
+def take_report(delivery: Delivery, content: bytes) -> RawMail:
+    mail = take(content, to=way_back(delivery))
+    delivery.refresh_from_db()
+    return mail
+
+
+def notes() -> list[tuple[str, str]]:
+    return list(DeliveryNote.objects.order_by("pk").values_list("kind", "closed_how"))
+
+
+def dead_addresses() -> list[str]:
+    return list(Address.objects.exclude(dead_since=None).values_list("email", flat=True))
+
+
+def messages() -> list[str]:
+    """What customers wrote, without the first message of the fixture."""
+    written = Part.objects.filter(kind=Part.Kind.CUSTOMER_MESSAGE).order_by("pk")
+    return list(written.exclude(body="Could you check?").values_list("body", flat=True))
+
+
+# Reports that come to the return path that we signed
+
+
+def test_a_bounce_of_an_accepted_mail_turns_it_and_writes_the_note(accepted, conversation):
+    mail = take_report(accepted, report_on(accepted))
+
+    note = DeliveryNote.objects.get()
+    conversation.refresh_from_db()
+    assert accepted.state == State.FAILED
+    assert (note.kind, note.report.source, note.report.proven) == (Kind.FAILED, Report.Source.DSN, True)
+    assert note.report.diagnostic_text.startswith("550 5.1.1 The email account")
+    assert note.report.returned_mail == mail
+    assert conversation.alert == Kind.FAILED
+    assert mail.fate == Fate.REPORT
+    assert dead_addresses() == ["ana@oldworks.example"]
+
+
+def test_state_note_and_evidence_come_together_or_not_at_all(accepted, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OperationalError("the database went away")
+
+    content = report_on(accepted)
+    with monkeypatch.context() as broken:
+        broken.setattr(reports, "write_note", fail)
+        with pytest.raises(OperationalError):
+            take_report(accepted, content)
+
+    accepted.refresh_from_db()
+    assert accepted.state == State.ACCEPTED
+    assert not Report.objects.filter(source=Report.Source.DSN).exists()
+    assert RawMail.objects.get().fate == Fate.WAITING
+
+    assert actions.read_next()
+    accepted.refresh_from_db()
+    assert accepted.state == State.FAILED
+    assert notes() == [(Kind.FAILED, "")]
+
+
+def test_the_same_bounce_twice_is_one_note_with_both_as_evidence(accepted):
+    for _ in range(2):
+        take_report(accepted, report_on(accepted))
+
+    assert notes() == [(Kind.FAILED, "")]
+    assert Report.objects.filter(source=Report.Source.DSN).count() == 2
+
+
+def test_a_bounce_that_comes_again_does_not_undo_what_was_handled(accepted, agent):
+    take_report(accepted, report_on(accepted))
+    mark_handled(DeliveryNote.objects.get(), agent=agent)
+
+    take_report(accepted, report_on(accepted))
+
+    assert notes() == [(Kind.FAILED, Closed.HANDLED)]
+
+
+def test_a_bounce_that_is_quicker_than_our_own_record_of_the_try_is_not_lost(reply):
+    [delivery] = reply("ana@oldworks.example")
+    [claimed] = claim()
+    take_report(delivery, report_on(delivery))
+
+    queue.record_result(claimed.attempt_id, answered(ACCEPTED, recipient=delivery.recipient))
+
+    delivery.refresh_from_db()
+    assert delivery.state == State.FAILED
+    assert notes() == [(Kind.FAILED, "")]
+
+
+def test_a_warning_turns_the_delivery_amber_and_the_next_report_settles_it(accepted, conversation):
+    warning = report_on(accepted, "delayed", "4.4.1", "smtp; 421 4.4.1 Connection timed out")
+    for _ in range(2):
+        take_report(accepted, warning)
+
+    conversation.refresh_from_db()
+    assert accepted.state == State.ACCEPTED
+    assert conversation.alert == Kind.DELAYED
+    assert notes() == [(Kind.DELAYED, "")]
+
+    take_report(accepted, report_on(accepted))
+    assert accepted.state == State.FAILED
+    assert notes() == [(Kind.DELAYED, Closed.OVERTAKEN), (Kind.FAILED, "")]
+
+
+def test_a_report_of_success_makes_it_delivered_and_closes_the_note(accepted, conversation):
+    take_report(accepted, report_on(accepted, "delayed", "4.4.1"))
+
+    take_report(accepted, report_on(accepted, "delivered", "2.0.0", "smtp; 250 Ok"))
+
+    conversation.refresh_from_db()
+    assert accepted.state == State.DELIVERED
+    assert conversation.alert == ""
+    assert notes() == [(Kind.DELAYED, Closed.DELIVERED)]
+
+
+@pytest.mark.parametrize("action", ["relayed", "expanded"])
+def test_what_went_on_to_where_no_reports_come_from_is_not_called_delivered(accepted, action):
+    assert take_report(accepted, report_on(accepted, action, "2.0.0")).fate == Fate.REPORT
+
+    assert accepted.state == State.ACCEPTED
+    assert notes() == []
+
+
+def test_a_forwarders_bounce_is_told_and_the_address_that_forwards_is_not_called_dead(accepted):
+    """It names the address behind the mailbox and returns our own mail."""
+    mail = take_report(accepted, report(block("ana@elsewhere.example"), returned=accepted.message.message_id))
+
+    assert (mail.fate, accepted.state) == (Fate.REPORT, State.FAILED)
+    assert DeliveryNote.objects.get().report.final_recipient == "ana@elsewhere.example"
+    assert dead_addresses() == []
+
+
+def test_a_report_on_somebody_else_is_kept_aside_and_said(accepted, conversation):
+    Address.objects.create(contact=conversation.contact, email="boss@lamp.example")
+
+    mail = take_report(accepted, report(block("boss@lamp.example")))
+
+    assert mail.fate == Fate.QUARANTINED
+    assert "reports on boss@lamp.example, not on ana@oldworks.example" in mail.fate_reason
+    assert accepted.state == State.ACCEPTED
+    assert not Report.objects.filter(source=Report.Source.DSN).exists()
+    assert dead_addresses() == notes() == []
+    assert "does not fit this delivery" in conversation.parts.filter(kind=Part.Kind.EVENT).get().body
+
+
+@pytest.mark.parametrize("failure_first", [True, False])
+def test_of_a_report_on_several_recipients_no_failure_is_lost(accepted, failure_first):
+    blocks = [
+        block("a@elsewhere.example"),
+        block("b@elsewhere.example", "delivered", "2.0.0", "smtp; 250 Ok"),
+    ]
+
+    take_report(
+        accepted,
+        report(*(blocks if failure_first else blocks[::-1]), returned=accepted.message.message_id),
+    )
+
+    assert accepted.state == State.FAILED
+    assert notes() == [(Kind.FAILED, "")]
+    assert Report.objects.filter(source=Report.Source.DSN).count() == 2
+
+
+def test_a_report_with_the_strangest_words_is_recorded_whole(accepted):
+    words = "smtp; 550 5.1.1 nul \0 escape \x1b[31m <script>alert(1)</script> \u202e" + "x" * 50_000
+    fields = block(accepted.recipient, words=words) + f"X-Odd\0: \0{'y' * 5_000}\r\n"
+
+    mail = take_report(accepted, report(fields))
+
+    stored = Report.objects.get(source=Report.Source.DSN)
+    assert (mail.fate, accepted.state) == (Fate.REPORT, State.FAILED)
+    assert "nul \\x00 escape \x1b[31m <script>alert(1)</script>" in stored.diagnostic_text
+    assert len(stored.diagnostic_text) > 50_000
+
+
+def test_fields_that_are_too_long_for_their_columns_stop_nothing(accepted):
+    long_one = f"{'a' * 2_000}@oldworks.example"
+    fields = block(long_one, words=f"{'x' * 300}; 550 no").replace("mx.google", "m" * 1_000)
+
+    mail = take_report(accepted, report(fields, returned=accepted.message.message_id))
+
+    assert (mail.fate, accepted.state) == (Fate.REPORT, State.FAILED)
+
+
+def test_a_bounce_in_prose_that_comes_to_the_return_path_is_not_silent(accepted, conversation):
+    take_report(accepted, letter(sender="MAILER-DAEMON@old.example", body="I could not deliver it."))
+
+    happened = conversation.parts.exclude(kind__in=[Part.Kind.CUSTOMER_MESSAGE, Part.Kind.REPLY])
+    assert happened.exists()
+    assert messages() == []
+
+
+def test_an_automatic_answer_to_the_return_path_is_told_and_opens_nothing(accepted, conversation):
+    Conversation.objects.update(state=Conversation.State.CLOSED)
+
+    take_report(accepted, automatic_answer(accepted.message.message_id))
+
+    conversation.refresh_from_db()
+    assert (accepted.state, conversation.state) == (State.ACCEPTED, Conversation.State.CLOSED)
+    assert "An automatic answer came back" in conversation.parts.get(kind=Part.Kind.EVENT).body
+    assert messages() == notes() == []
+    assert Delivery.objects.count() == 1  # nothing was sent in answer
+
+
+def test_a_return_path_that_expired_while_its_mail_waited_proves_nothing_any_more(accepted, monkeypatch):
+    mail = store(report_on(accepted), to=way_back(accepted))
+    later = timezone.now() + LIFETIME + timedelta(days=1)
+    monkeypatch.setattr(actions.timezone, "now", lambda: later)
+
+    assert actions.read_next()
+
+    mail.refresh_from_db()
+    accepted.refresh_from_db()
+    assert (mail.fate, accepted.state) == (Fate.QUARANTINED, State.ACCEPTED)
+    assert "it has expired" in mail.fate_reason
+
+
+def test_a_report_on_a_delivery_that_is_gone_is_kept_aside(accepted):
+    mail = store(report_on(accepted), to=way_back(accepted))
+    DeliveryNote.objects.all().delete()
+    accepted.delete()
+
+    assert actions.read_next()
+
+    mail.refresh_from_db()
+    assert (mail.fate, mail.fate_reason) == (
+        Fate.QUARANTINED,
+        "the delivery that its return path names is gone",
+    )
+
+
+# Reports that anybody can make
+
+
+def test_a_report_to_our_public_address_proves_nothing_and_changes_nothing(accepted):
+    mail = take(report_on(accepted), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    assert mail.fate == Fate.QUARANTINED
+    assert mail.fate_reason == "not written by a person: bounce"
+    assert accepted.state == State.ACCEPTED
+    assert dead_addresses() == notes() == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        report(block("ana@oldworks.example")),
+        report(block("ana@oldworks.example", "delayed", "4.4.1")),
+        report(block("ana@oldworks.example", "delivered", "2.0.0")),
+        automatic_answer("<first@oldworks.example>"),
+        letter(more="Content-Type: multipart/report; report-type=disposition-notification; boundary=x\r\n"),
+        letter(more="Content-Type: multipart/report; report-type=feedback-report; boundary=x\r\n"),
+    ],
+)
+def test_what_no_person_wrote_opens_no_conversation_and_makes_no_contact(conversation, content):
+    Conversation.objects.update(state=Conversation.State.CLOSED)
+
+    mail = take(content, to=MAILBOX)
+
+    assert mail.fate == Fate.QUARANTINED
+    assert mail.fate_reason.startswith("not written by a person")
+    assert Conversation.objects.get().state == Conversation.State.CLOSED
+    assert (Contact.objects.count(), messages()) == (1, [])
+
+
+def test_a_person_who_forwards_a_bounce_is_a_person(accepted):
+    forwarded = report_on(accepted).decode()
+    body = f"--x\r\n\r\nWhat is this?\r\n--x\r\nContent-Type: message/rfc822\r\n\r\n{forwarded}\r\n--x--"
+
+    mail = take(
+        letter(sender="jo@x.example", more="Content-Type: multipart/mixed; boundary=x\r\n", body=body),
+        to=MAILBOX,
+    )
+
+    accepted.refresh_from_db()
+    assert (mail.fate, accepted.state) == (Fate.MESSAGE, State.ACCEPTED)
+    assert messages() == ["What is this?"]
+
+
+# What people write
+
+
+def test_a_new_mail_opens_a_conversation_with_a_new_contact(mailbox):
+    mail = take(letter(), to="SUPPORT@lamp.example")
+
+    conversation = Conversation.objects.get()
+    part = conversation.parts.get()
+    assert (conversation.subject, conversation.mailbox, str(conversation.contact)) == (
+        "My lamp",
+        mailbox,
+        "Ana Ribeiro",
+    )
+    assert (part.body, part.from_address, part.message_id, part.raw_mail) == (
+        "Thank you!",
+        "ana@oldworks.example",
+        "<new@oldworks.example>",
+        mail,
+    )
+    assert conversation.contact.addresses.get().last_heard_at
+    assert (mail.fate, mail.fate_reason) == (Fate.MESSAGE, f"conversation {conversation.pk}")
+
+
+def test_a_second_mail_of_the_same_person_is_a_conversation_of_the_same_contact(conversation):
+    take(letter(sender="ANA@oldworks.example"), to=MAILBOX)
+
+    assert Conversation.objects.count() == 2
+    assert Contact.objects.count() == 1
+
+
+@pytest.mark.parametrize("header", ["In-Reply-To", "References"])
+def test_an_answer_goes_into_its_conversation_and_opens_it_again(accepted, conversation, header):
+    Conversation.objects.update(state=Conversation.State.CLOSED)
+    answers = f"{header}: <unknown@x.example> {accepted.message.message_id}\r\n"
+
+    take(letter(more=answers), to=MAILBOX)
+
+    conversation.refresh_from_db()
+    assert conversation.parts.last().body == "Thank you!"
+    assert conversation.state == Conversation.State.OPEN
+    assert Conversation.objects.count() == 1
+
+
+def test_an_answer_is_a_sign_of_life_of_its_address(accepted):
+    take_report(accepted, report_on(accepted))
+    assert dead_addresses() == ["ana@oldworks.example"]
+
+    take(letter(answers=accepted.message.message_id), to=MAILBOX)
+
+    assert dead_addresses() == []
+
+
+def test_somebody_in_copy_may_answer_and_becomes_a_contact(reply, conversation):
+    _, copy = reply("ana@oldworks.example", "finance@ribeiro.example")
+
+    take(letter(sender="finance@ribeiro.example", answers=copy.message.message_id), to=MAILBOX)
+
+    assert conversation.parts.last().from_address == "finance@ribeiro.example"
+    assert Conversation.objects.count() == 1
+
+
+def test_an_answer_to_the_mail_that_went_to_another_address_finds_its_conversation(mailbox, agent):
+    """That mail has an id of its own, and in a conversation that we began it names no earlier one."""
+    part = start_conversation(
+        mailbox=mailbox,
+        agent=agent,
+        recipients=[Recipient(Delivery.Role.TO, "ana@oldworks.example")],
+        subject="Your lamp",
+        body="It is ready.",
+        key=Part._meta.get_field("key").get_default(),
+    )
+    delivery = Delivery.objects.get()
+    answer(delivery, "550 5.1.1 No such user\r\n")
+    other = send_to_another_address(delivery, agent=agent, address="ana@gmail.example")
+
+    take(letter(sender="ana@gmail.example", answers=other.message.message_id), to=MAILBOX)
+
+    assert part.conversation.parts.last().body == "Thank you!"
+
+
+def test_a_stranger_with_a_copied_id_does_not_get_into_the_conversation_of_another(accepted, conversation):
+    take(letter(sender="Ana Ribeiro <eve@evil.example>", answers=accepted.message.message_id), to=MAILBOX)
+
+    assert "Thank you!" not in conversation.parts.values_list("body", flat=True)
+    assert Conversation.objects.exclude(pk=conversation.pk).get().contact.name == "Ana Ribeiro"
+    assert not conversation.contact.addresses.filter(email="eve@evil.example").exists()
+
+
+def test_of_several_conversations_that_a_mail_names_it_goes_into_that_of_its_writer(accepted, conversation):
+    take(letter(sender="jo@x.example"), to=MAILBOX)  # another conversation, and a newer one
+    ids = f"References: {accepted.message.message_id} <new@oldworks.example>\r\n"
+
+    take(letter(more=ids, body="Mine is the older one"), to=MAILBOX)
+
+    assert conversation.parts.last().body == "Mine is the older one"
+
+
+def test_a_mail_to_several_mailboxes_is_kept_for_each(mailbox):
+    Mailbox.objects.create(name="Billing", address="billing@lamp.example")
+    people = [MAILBOX, "billing@lamp.example", "Billing@Lamp.example"]
+
+    kept = actions.store(letter(), door="smtp", mail_from="", recipients=people, peer="")
+
+    assert [mail.rcpt_to.lower() for mail in kept] == [MAILBOX, "billing@lamp.example"]
+
+
+def test_a_mailbox_that_was_taken_away_meanwhile_loses_no_mail(mailbox):
+    mail = store(letter(), to=MAILBOX)
+    mailbox.delete()
+
+    assert actions.read_next()
+
+    mail.refresh_from_db()
+    assert (mail.fate, mail.fate_reason) == (Fate.QUARANTINED, "its mailbox is gone")
+
+
+# Whatever comes in
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\r\n",
+        b"\0" * 1_000,
+        b"\xff" * 1_000,
+        b"no header at all",
+        b"From: \r\n\r\n",
+        b"From: nobody\r\n\r\nHello",
+        b"From: " + b"a" * 400 + b"@x.example\r\n\r\nHello",
+        b"From: a@x.example, b@x.example\r\nSubject: \xff\xfe\0\r\n\r\n\xff\xfe\0",
+        b"From: a@x.example\r\nMessage-ID: <\0\xff@x>\r\nIn-Reply-To: <\0>\r\n\r\n\0",
+        b"From: a@x.example\r\nContent-Type: text/plain; charset=\0\r\n\r\nHello",
+        b"From: a@x.example\r\nContent-Type: multipart/mixed\r\n\r\nHello",
+        b"From: a@x.example\r\nContent-Type: text/html\r\n\r\n<![" + b"<!--" * 50_000,
+        b"From: a@x.example\r\nSubject: " + b"x" * 100_000 + b"\r\n\r\nHello",
+        b"From: a@x.example\r\n" + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" * 2_000,
+        report("Action: failed\r\n"),
+        report("Final-Recipient: rfc822;\r\nAction: nonsense\r\n"),
+        report(block("\0@\xff")),
+    ],
+)
+def test_garbage_is_read_or_kept_aside_and_stops_nothing(mailbox, accepted, content):
+    for to in (MAILBOX, way_back(accepted)):
+        assert take(content, to=to).fate != Fate.WAITING
+
+    assert take(letter(body="After the garbage"), to=MAILBOX).fate == Fate.MESSAGE
+
+
+def test_a_mail_that_we_fail_at_is_kept_aside_with_our_fault_and_the_next_one_is_read(mailbox, caplog):
+    lost = store(letter(), to=MAILBOX)
+    Path(lost.content.path).unlink()
+
+    after = take(letter(), to=MAILBOX)
+
+    lost.refresh_from_db()
+    assert lost.fate == Fate.QUARANTINED
+    assert lost.fate_reason.startswith("our own fault: FileNotFoundError")
+    assert after.fate == Fate.MESSAGE
+    assert f"could not read the stored mail {lost.pk}" in caplog.text
+
+
+def test_mails_are_read_in_the_order_in_which_they_came(mailbox):
+    for number in range(3):
+        store(letter(sender=f"{number}@x.example", body=str(number)), to=MAILBOX)
+
+    while actions.read_next():
+        pass
+
+    assert messages() == ["0", "1", "2"]
+    assert not actions.read_next()
+
+
+def test_nothing_is_sent_in_answer_to_anything(accepted):
+    for content in (report_on(accepted), automatic_answer(), letter()):
+        take(content, to=MAILBOX)
+
+    assert Delivery.objects.count() == 1
+
+
+def test_a_delayed_delivery_of_our_own_is_not_moved_by_a_strangers_warning(reply):
+    [delivery] = reply("ana@oldworks.example")
+    answer(delivery, GREYLISTED)
+
+    take_report(delivery, report_on(delivery, "delayed", "4.4.1"))
+
+    assert delivery.state == State.DELAYED
+    assert notes() == [(Kind.DELAYED, "")]
