@@ -22,7 +22,8 @@ def required(groups: list[str]) -> list[Requirement]:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
     desk = project["project"]["optional-dependencies"]["desk"]
     listed: list[Any] = [entry for group in groups for entry in project["dependency-groups"][group]]
-    return [Requirement(entry) for entry in [*desk, *listed] if isinstance(entry, str)]
+    always = project["project"]["dependencies"]
+    return [Requirement(entry) for entry in [*always, *desk, *listed] if isinstance(entry, str)]
 
 
 @pytest.mark.parametrize(

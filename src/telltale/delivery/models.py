@@ -57,7 +57,7 @@ class Delivery(models.Model):
 
     message = models.ForeignKey(OutgoingMessage, on_delete=models.CASCADE, related_name="deliveries")
     recipient = models.CharField(max_length=254)
-    domain = models.CharField(max_length=253)  # of the recipient, as an A-label in lower case
+    domain = models.CharField(max_length=253)  # of the recipient, in lower case
     role = models.CharField(max_length=3, choices=Role.choices, default=Role.TO)
     replaces = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="alternatives"
