@@ -3,7 +3,7 @@
     python bench/refusal_to_note.py [--replies 500] [--streams 100]
 
 Starts a whole desk on this machine as `telltale run` would: PostgreSQL with fsync, web, deliver, and the sandbox's mail
-servers. For each reply, the clock starts when the sandbox has written the last octet of its 550, and stops when a
+servers. For each reply, the clock starts right before the sandbox writes its 550, and stops when a
 client of the live stream has fetched the fragment with the note: what a browser does before it draws. Then the same
 with other streams open beside it. As a peer in the same run: how long the same database needs for one commit
 followed by NOTIFY and its arrival, the least that any desk of this kind could take.
@@ -258,7 +258,7 @@ class Stream:
 
 
 class Refusals:
-    """When the sandbox had written the last octet of each refusal, out of its log."""
+    """When the sandbox wrote each refusal, out of its log."""
 
     def __init__(self, log: Path) -> None:
         self._log = log.open()

@@ -4,4 +4,5 @@ import sys
 
 from telltale.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # worker processes import this file where they are spawned
+    sys.exit(main())

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from telltale.bounce import Kind, read
-from telltale.mail.report import Action, Diagnostic
+from telltale.mail.report import Action, Diagnostic, Stage
 from telltale.mail.status import EnhancedStatus
 
 FIELDS = """\
@@ -196,11 +196,20 @@ def test_an_odd_field_does_not_cost_the_report(fields, expected, oddity):
     assert any(oddity in told for told in returned.oddities)
 
 
-def test_a_recipient_of_whom_nothing_is_told_is_left_out():
-    returned = read(report(recipient(Action="", Status="", Final_Recipient="rfc822; ana@lamp.example")))
+def test_where_neither_action_nor_status_is_told_the_reply_tells_it():
+    returned = read(report(recipient(Action="", Status="", Diagnostic_Code="smtp; 450 4.2.2 full")))
 
-    assert returned.reports == ()
-    assert any("left out" in told for told in returned.oddities)
+    assert [found.action for found in returned.reports] == [Action.DELAYED]
+    assert returned.reports[0].status is None  # a status that nobody wrote is not made up
+    assert any("the reply says delayed" in told for told in returned.oddities)
+
+
+def test_where_the_report_part_tells_no_action_the_notice_tells_it():
+    delayed = report(recipient(Action="", Status="", Diagnostic_Code="")).replace(
+        b"Sorry.", b"Your mail has not yet been delivered. It will be retried."
+    )
+
+    assert [found.action for found in read(delayed).reports] == [Action.DELAYED]
 
 
 @pytest.mark.parametrize(
@@ -210,6 +219,11 @@ def test_a_recipient_of_whom_nothing_is_told_is_left_out():
         ("RFC822;<ana@lamp.example>", "ana@lamp.example"),
         ("ana@lamp.example", "ana@lamp.example"),
         (r"utf-8; \x{110000}@lamp.example", r"\x{110000}@lamp.example"),  # no character: left as it is
+        ("rfc822; ana+2Bnews@lamp.example", "ana+news@lamp.example"),  # xtext that nobody has undone
+        ("rfc822; ana+2024@lamp.example", "ana+2024@lamp.example"),
+        ("rfc822; @relay.example,@mx.example:ana@lamp.example", "ana@lamp.example"),
+        ("rfc822; Ana <ana@lamp.example>", "ana@lamp.example"),
+        ("rfc822; ana@lamp.example (no such mailbox)", "ana@lamp.example"),
     ],
 )
 def test_addresses_are_read_as_gateways_write_them(written, address):
@@ -250,3 +264,109 @@ def test_a_report_of_very_many_recipients_is_read_as_far_as_is_sound():
 
     assert len(returned.reports) == 1000
     assert any("1200 recipients" in told for told in returned.oddities)
+
+
+@pytest.mark.parametrize(
+    ("final", "original"),
+    [
+        ("prvs=1234abcdef=ana@lamp.example", "ana@lamp.example"),
+        ("SRS0=HHH=TT=lamp.example=ana@forwarder.example", "ana@lamp.example"),
+        ("SRS1=HHH=one.example==HHH=TT=lamp.example=ana@two.example", "ana@lamp.example"),
+        ("ana@lamp.example", ""),
+    ],
+)
+def test_an_address_that_a_server_rewrote_tells_whom_it_stands_for(final, original):
+    [found] = read(report(recipient(Final_Recipient=f"rfc822; {final}"))).reports
+
+    assert (found.final_recipient, found.original_recipient) == (final, original)
+
+
+WORDS_BESIDE = (
+    b"The following address failed:\n\n  <ana@lamp.example>: host mx.lamp.example[192.0.2.25] said:\n"
+    b"    550 5.2.2 Mailbox full (in reply to RCPT TO command)\n"
+)
+
+
+@pytest.mark.parametrize("diagnostic", ["", "smtp; 550", "smtp; 550 5.2.2"])
+def test_words_beside_a_report_part_that_has_none_are_taken(diagnostic):
+    raw = report(recipient(Diagnostic_Code=diagnostic)).replace(b"Sorry.\n", WORDS_BESIDE)
+
+    [found] = read(raw).reports
+    assert found.diagnostic_code == Diagnostic("smtp", "550 5.2.2 Mailbox full")
+    assert found.remote_mta == "mx.lamp.example"
+    assert found.stage is Stage.RCPT
+    assert found.status == EnhancedStatus(5, 1, 1)  # what the report part says stands
+
+
+def test_words_of_the_report_part_are_never_replaced():
+    [found] = read(report(recipient()).replace(b"Sorry.\n", WORDS_BESIDE)).reports
+
+    assert found.diagnostic_code == Diagnostic("smtp", "550 5.1.1 no")
+
+
+def test_the_recipient_that_the_report_part_forgot_is_taken_from_the_words():
+    raw = report("Reporting-MTA: dns; x\n\nAction: failed\nStatus: 5.2.2\n").replace(
+        b"Sorry.\n", WORDS_BESIDE
+    )
+
+    assert [found.final_recipient for found in read(raw).reports] == ["ana@lamp.example"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda raw: raw.replace(
+            b"\n\nFinal-Recipient", b"\nFinal-Recipient"
+        ),  # no empty line between the groups
+        lambda raw: raw.replace(b"\nAction:", b"\n\nAction:"),  # and one where none belongs
+        lambda raw: raw.replace(b'boundary="B"', b'boundary="another"'),
+        lambda raw: raw.replace(b'boundary="B"', b"x=y"),
+        lambda raw: raw.replace(b"\n--B--\n", b""),
+        lambda raw: raw.replace(b"message/delivery-status", b"text/plain"),
+        lambda raw: raw.replace(b"multipart/report; report-type=delivery-status", b"multipart/mixed"),
+        lambda raw: b"\n\n" + raw,
+        lambda raw: raw.replace(b"\nFinal-Recipient", b"\n  Final-Recipient"),
+        lambda raw: raw.replace(b"    does not exist", b"does not exist"),
+    ],
+    ids=range(10),
+)
+def test_a_report_with_a_broken_structure_says_the_same(broken):
+    [found] = read(broken(report())).reports
+
+    assert found.final_recipient == "ana@lamp.example"
+    assert found.action is Action.FAILED
+    assert found.status == EnhancedStatus(5, 1, 1)
+    assert found.diagnostic_code.text.endswith("does not exist. 550 5.1.1 - gsmtp")
+
+
+def test_the_report_that_a_gateway_has_wrapped_is_read():
+    wrapped = (
+        b"From: postmaster@harbour.example\nSubject: Delivery Status Notification (Failure)\n"
+        b"Content-Type: multipart/mixed; boundary=W\n\n--W\nContent-Type: text/plain\n\nDelivery has failed.\n"
+        b"--W\nContent-Type: message/rfc822\n\n" + report() + b"\n--W--\n"
+    )
+
+    assert [found.final_recipient for found in read(wrapped).reports] == ["ana@lamp.example"]
+
+
+def test_an_encoded_word_is_read_but_not_within_an_address():
+    words = "smtp; 550 =?utf-8?q?Postfach_f=C3=BCr?= <=?utf-8?q?x?=@lamp.example> geschlossen"
+
+    [found] = read(report(recipient(Diagnostic_Code=words))).reports
+
+    assert found.diagnostic_code.text == "550 Postfach für <=?utf-8?q?x?=@lamp.example> geschlossen"
+
+
+@pytest.mark.parametrize(
+    ("word", "action"),
+    [
+        ("failure", Action.FAILED),
+        ("Failed (permanently)", Action.FAILED),
+        ("expired", Action.FAILED),
+        ("undeliverable", Action.FAILED),
+        ("deferred", Action.DELAYED),
+        ("deliverable", Action.DELIVERED),
+    ],
+)
+def test_other_words_for_an_action_are_understood(word, action):
+    assert read(report(recipient(Action=word, Status="5.0.0"))).reports[0].action is action

@@ -206,6 +206,14 @@ def test_a_sender_that_no_database_takes_does_not_stop_the_mail(client):
     assert RawMail.objects.get().mail_from == r"\udcff\udcfe@x.example"
 
 
+def test_the_null_sender_of_a_bounce_is_stored_as_nobody(client):
+    client.docmd("MAIL", "FROM:<>")
+    client.docmd("RCPT", f"TO:<{MAILBOX}>")
+    client.data(letter())
+
+    assert RawMail.objects.get().mail_from == ""
+
+
 def test_a_second_mail_cannot_be_smuggled_into_the_first(client):
     """RFC 5321 section 4.1.1.4: only CRLF dot CRLF ends a mail."""
     for ending in (b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\n", b"\r.\r\n"):

@@ -2,6 +2,7 @@
 
 `python -m telltale.bounce.compiler` writes it; a test fails where it is older than the rules. Parsing the TOML
 takes longer than a command that explains one line should, and which words a pattern needs is worked out once.
+Where an English text for people has changed, `python -m telltale.bounce.catalogues` is next.
 
 Rule: everything here runs while the project is built or tested, and never to explain a reply.
 """

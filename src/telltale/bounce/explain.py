@@ -17,16 +17,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from telltale.bounce import details, knowledge, sentences, wording
+from telltale.bounce import details, knowledge, sentences, translation, wording
 from telltale.bounce.knowledge import BlockList, Reason, Rule
 from telltale.bounce.patterns import pattern
+from telltale.bounce.translation import ENGLISH, filled, translatable, translator
 from telltale.bounce.verdict import Retry, Verdict
 from telltale.bounce.wording import Saying
 from telltale.mail.report import Action, RecipientReport, Stage
 from telltale.mail.status import EnhancedStatus
 
-BY_ITSELF = "It is tried again by itself; sending it again would make a duplicate."
-BY_ITSELF_IN_VAIN = "It is tried again by itself, but it will most likely fail unless something changes."
+BY_ITSELF = translatable("It is tried again by itself; sending it again would make a duplicate.")
+BY_ITSELF_IN_VAIN = translatable(
+    "It is tried again by itself, but it will most likely fail unless something changes."
+)
+_DOMAIN = translatable("the domain {domain}")  # inside a sentence, as all of these four
+_SOME_DOMAIN = translatable("the recipient's domain")
+_OBSTACLE = translatable("{title} (“{words}”)")
+_OBSTACLE_IN_THEIR_WORDS = translatable("“{words}”")
+_DELISTING = translatable("Look our address up at {list} and ask to be removed there: {link}")
 
 FRONT = 80  # characters
 # At these steps nobody has named the recipient yet, so the answer cannot be about the address.
@@ -79,11 +87,15 @@ class _Finding:
 _NOTHING = _Finding("unknown", "action")
 
 
-def explain(report: RecipientReport) -> Verdict:
-    """What this report means to the person who sent the mail."""
+def explain(report: RecipientReport, *, language: str = ENGLISH) -> Verdict:
+    """What this report means to the person who sent the mail, in their language: "de", "fr-CA", "es_MX.UTF-8".
+
+    In English where the language is not one of `translation.LANGUAGES`.
+    """
+    language = translation.known(language)
     if report.action in _SUCCESS:
-        return _verdict(report, _Finding(_SUCCESS[report.action], "action"))
-    return _verdict(report, _with_the_action(report, _find(report)))
+        return _verdict(report, _Finding(_SUCCESS[report.action], "action"), language)
+    return _verdict(report, _with_the_action(report, _find(report)), language)
 
 
 def _find(report: RecipientReport) -> _Finding:
@@ -221,23 +233,23 @@ def _with_the_action(report: RecipientReport, found: _Finding) -> _Finding:
     return found
 
 
-def _verdict(report: RecipientReport, found: _Finding) -> Verdict:
+def _verdict(report: RecipientReport, found: _Finding, language: str) -> Verdict:
     reason = knowledge.reasons()[found.reason]
     is_delayed = report.action is Action.DELAYED
-    words = _words_of(reason.name, is_delayed=is_delayed)
+    words = _words_of(reason.name, language, is_delayed=is_delayed)
     text = wording.unfolded(report.diagnostic_code.text)
     lists = _lists_in(text, found)
     return Verdict(
         reason=reason.name,
         title=words.title,
-        meaning=_meaning(words, report, found),
+        meaning=_meaning(words, report, found, language),
         party=reason.party,
         permanent=report.action is Action.FAILED,
         address_dead=reason.address_dead and report.action is Action.FAILED,
         retry=words.retry,
         retry_advice=words.retry_advice,
         actions=words.actions,
-        admin_actions=(*reason.admin_actions, *(_delisting(one) for one in lists if one.delisting)),
+        admin_actions=(*words.admin_actions, *(_delisting(one, language) for one in lists if one.delisting)),
         rule=found.rule,
         said_by=_said_by(report),
         retry_after=wording.pause_asked_for(text) if is_delayed else None,
@@ -249,45 +261,45 @@ def _verdict(report: RecipientReport, found: _Finding) -> Verdict:
 
 
 @cache
-def _words_of(name: str, *, is_delayed: bool) -> Reason:
-    """The reason as it reads for a mail that has failed, or is still tried."""
+def _words_of(name: str, language: str, *, is_delayed: bool) -> Reason:
+    """The reason as it reads in this language for a mail that has failed, or is still tried."""
     reason = knowledge.reasons()[name]
-    if not is_delayed:
-        return reason
+    return translation.of_reason(_while_tried(reason) if is_delayed else reason, language)
+
+
+def _while_tried(reason: Reason) -> Reason:
     advice = BY_ITSELF_IN_VAIN if reason.hopeless else BY_ITSELF
     changed = {"retry": Retry.AUTOMATIC, "retry_advice": advice, **reason.delayed}
     changed.update(retry=Retry(changed["retry"]), actions=tuple(changed.get("actions", reason.actions)))
     return replace(reason, **changed)
 
 
-def _meaning(words: Reason, report: RecipientReport, found: _Finding) -> str:
-    obstacle = _obstacle(report) if words.meaning_with_obstacle else ""
-    meaning = words.meaning_with_obstacle if obstacle else found.meaning or words.meaning
-    if "{" not in meaning:
-        return meaning
-    # Not str.format: a rule's words may hold braces of their own, and the obstacle is somebody else's text.
-    return meaning.replace("{domain}", _domain(report)).replace("{obstacle}", obstacle)
+def _meaning(words: Reason, report: RecipientReport, found: _Finding, language: str) -> str:
+    obstacle = _obstacle(report, language) if words.meaning_with_obstacle else ""
+    if obstacle:
+        return filled(words.meaning_with_obstacle, obstacle=obstacle)
+    meaning = translator(language)(found.meaning) or words.meaning
+    return filled(meaning, domain=_domain(report, language)) if "{" in meaning else meaning
 
 
-def _obstacle(report: RecipientReport) -> str:
+def _obstacle(report: RecipientReport, language: str) -> str:
     """What stood in the way last: in our words where we understand it, and in theirs."""
+    translated = translator(language)
     named = wording.last_obstacle(report.diagnostic_code.text)
     words = named or wording.unfolded(report.diagnostic_code.text)
     saying = wording.sayings(words)[0]
     found = _in_one_reply(saying, None, knowledge.provider_of(report.remote_mta), report.stage)
     if found.reason in ("unknown", "expired"):
-        return f"“{named}”" if named else ""
-    return f"{_as_a_clause(knowledge.reasons()[found.reason].title)} (“{wording.shortened(words)}”)"
+        return filled(translated(_OBSTACLE_IN_THEIR_WORDS), words=named) if named else ""
+    title = translation.as_a_clause(translated(knowledge.reasons()[found.reason].title), language)
+    return filled(translated(_OBSTACLE), title=title, words=wording.shortened(words))
 
 
-def _as_a_clause(title: str) -> str:
-    """A title inside a sentence: "The mailbox is full" loses its capital, "DNS gave no answer" does not."""
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
-
-
-def _domain(report: RecipientReport) -> str:
+def _domain(report: RecipientReport, language: str) -> str:
     _, at, domain = report.final_recipient.rpartition("@")
-    return f"the domain {domain}" if at and domain else "the recipient's domain"
+    if not at or not domain:
+        return translator(language)(_SOME_DOMAIN)
+    return filled(translator(language)(_DOMAIN), domain=domain)
 
 
 def _lists_in(text: str, found: _Finding) -> Sequence[BlockList]:
@@ -300,8 +312,8 @@ def _lists_in(text: str, found: _Finding) -> Sequence[BlockList]:
     return (*knowledge.block_lists_in(text), *others)[:MOST_LISTS]
 
 
-def _delisting(block_list: BlockList) -> str:
-    return f"Look our address up at {block_list.name} and ask to be removed there: {block_list.delisting}"
+def _delisting(block_list: BlockList, language: str) -> str:
+    return filled(translator(language)(_DELISTING), list=block_list.name, link=block_list.delisting)
 
 
 def _new_address(text: str, report: RecipientReport) -> str:

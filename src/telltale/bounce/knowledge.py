@@ -159,6 +159,16 @@ def reason_of_code(code: int, *, stage: Stage | None) -> str:
     return at_stage or str(entry.get("reason", ""))
 
 
+def codes() -> Iterator[tuple[str, str, str]]:
+    """Each basic code, then each enhanced one ("X.1.1"; with its class where that matters): code, name, reason."""
+    for code, entry in _compiled()["basic"].items():
+        yield code, entry["name"], entry["reason"]
+    for code, entry in _compiled()["enhanced"].items():
+        yield code, entry["name"], entry["reason"]
+        for class_, reason in entry.get("by_class", {}).items():
+            yield class_ + code.removeprefix("X"), entry["name"], reason
+
+
 @lru_cache(maxsize=1024)
 def provider_of(host: str) -> str:
     """Who runs this host, by the names of data/providers.toml; "" where that is not known."""

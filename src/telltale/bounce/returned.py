@@ -28,6 +28,7 @@ class Keys:
     original_envelope_id: str = ""  # RFC 3464 section 2.2.1, the ENVID that we gave; its case counts
     message_ids: tuple[str, ...] = ()  # of the mail that is enclosed
     references: tuple[str, ...] = ()  # In-Reply-To and References of what came
+    returned_references: tuple[str, ...] = ()  # In-Reply-To and References of the mail that is enclosed
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ class Verdict:
     """What the engine concludes from one report, and the rule that decided.
 
     Four facts stay apart: `permanent` is the finality that the report's action states; `reason` says why;
-    `address_dead` is True only for a reason that is about the address. Texts are plain words without markup.
+    `address_dead` is True only for a reason that is about the address. Texts are plain words without markup,
+    in the language that was asked for.
     """
 
     reason: str  # a name of the vocabulary, such as "mailbox_full"

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from telltale import __version__
+from telltale.cli import engine
 
 WRONG = 2  # the exit code for what a person can mend; argparse's own
 INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
@@ -29,7 +30,10 @@ def _obey(words: list[str]) -> int:
     if words[:1] == ["manage"]:
         return _explained(_manage, argparse.Namespace(words=words[1:]))
     options = _parser().parse_args(words)
-    return _explained(options.command, options)
+    command: Callable[[argparse.Namespace], int] = options.command
+    if words[0] in engine.COMMANDS:  # they need no settings, and answer in a blink
+        return command(options)
+    return _explained(command, options)
 
 
 def _explained(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
@@ -103,4 +107,5 @@ def _parser() -> argparse.ArgumentParser:
     add("manage", _manage, "Run a command of Django, such as `telltale manage createsuperuser`.")
     settings = add("settings", _settings, "Show every setting with the value in force.")
     settings.add_argument("--markdown", action="store_true", help="write the documentation of all settings")
+    engine.add_commands(commands)
     return parser

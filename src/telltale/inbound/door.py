@@ -60,7 +60,7 @@ class Door:
                 actions.store,
                 content,
                 door="smtp",
-                mail_from=envelope.mail_from or "",
+                mail_from=_reverse_path(envelope),
                 recipients=envelope.rcpt_tos,
                 peer=str(session.peer[0]) if session.peer else "",
             )
@@ -86,6 +86,12 @@ class Door:
                 await asyncio.sleep(1)
                 continue
             await self.stored.wait()
+
+
+def _reverse_path(envelope: Envelope) -> str:
+    """Who sent it; "" for the null reverse-path, which aiosmtpd hands over in its brackets."""
+    mail_from = envelope.mail_from or ""
+    return "" if mail_from == "<>" else mail_from
 
 
 async def listen(door: Door, *, host: str, port: int) -> asyncio.Server:

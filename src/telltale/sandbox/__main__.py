@@ -10,13 +10,17 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
 from telltale.sandbox.events import Heard
+from telltale.sandbox.hosts import HOSTS
 from telltale.sandbox.service import Sandbox
+
+HIGHEST_PORT = 65535
 
 
 def main() -> int:
@@ -31,21 +35,35 @@ def main() -> int:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m telltale.sandbox", description=__doc__)
-    parser.add_argument(
-        "--dns-port", type=int, default=0, metavar="N", help="UDP and TCP; 0 takes a free one"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--dns-port", type=_port(least=0), default=0, metavar="N", help="UDP and TCP; 0 takes a free one")
+    add(
         "--smtp-port-base",
-        type=int,
+        type=_port(least=0, more=len(HOSTS) - 1),
         default=0,
         metavar="N",
-        help="the first mail host's port; 0 takes free ones",
+        help="the first mail host's port, the next hosts have the next ones; 0 takes free ones",
     )
-    parser.add_argument(
-        "--desk-port", type=int, required=True, metavar="N", help="where the desk takes mail for its domain"
+    add(
+        "--desk-port",
+        type=_port(least=1),
+        required=True,
+        metavar="N",
+        help="where the desk takes mail for its domain",
     )
-    parser.add_argument("--log", type=Path, metavar="FILE", help="append each event as a line of JSON")
+    add("--log", type=Path, metavar="FILE", help="append each event as a line of JSON")
     return parser
+
+
+def _port(*, least: int, more: int = 0) -> Callable[[str], int]:
+    """Reads a port number behind which `more` ports have room."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdigit() and least <= int(text) <= HIGHEST_PORT - more:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"a number from {least} to {HIGHEST_PORT - more}, not {text}")
+
+    return read
 
 
 async def _run(options: argparse.Namespace) -> None:

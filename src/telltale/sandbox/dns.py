@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import cast
 
 import dns.exception
@@ -41,7 +42,7 @@ class Zone:
     def publish(self, name: str, type_: str, *records: str) -> None:
         """Set the records of one name and type, as a zone file writes them: `publish("a.test", "MX", "10 b.test.")`."""
         owner = dns.name.from_text(name)
-        rdataset = dns.rdataset.from_text("IN", type_, TTL, *records)
+        rdataset = _parse(type_, records)
         self._records.setdefault(owner, {})[rdataset.rdtype] = rdataset
         self._names.add(owner)
         for origin in filter(owner.is_subdomain, self.origins):
@@ -61,6 +62,11 @@ class Zone:
 
     def origin_of(self, name: dns.name.Name) -> dns.name.Name | None:
         return next((origin for origin in self.origins if name.is_subdomain(origin)), None)
+
+
+@lru_cache(maxsize=1024)  # to read the records is nearly all that the start of a sandbox costs
+def _parse(type_: str, records: tuple[str, ...]) -> dns.rdataset.Rdataset:
+    return dns.rdataset.from_text("IN", type_, TTL, *records)
 
 
 def _between(name: dns.name.Name, origin: dns.name.Name) -> Iterable[dns.name.Name]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,14 +29,26 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Instant:
+    """A moment by both clocks of this machine."""
+
+    at: int  # nanoseconds since 1970 (UTC)
+    perf_counter: int  # nanoseconds, steady
+
+    @classmethod
+    def now(cls) -> Instant:
+        return cls(time.time_ns(), time.perf_counter_ns())
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """One thing that happened at one server.
 
-    Both clocks are read right after the last octet of the reply was handed to the kernel: `at` in
-    nanoseconds since 1970 (UTC), `perf_counter` in nanoseconds of this machine's steady clock.
+    The time of a reply is read right before the kernel gets it: a client may have read the reply before this
+    process goes on. Who measures from there measures a little too much and never too little.
     """
 
-    at: int
+    at: int  # both as in Instant
     perf_counter: int
     server: str  # "mx.google.sandbox.test"
     kind: Kind
@@ -70,8 +82,18 @@ class Journal:
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
-    def note(self, server: str, kind: Kind, *, recipient: str = "", detail: str = "") -> None:
-        heard = Heard(time.time_ns(), time.perf_counter_ns(), server, kind, recipient, detail)
+    def note(
+        self,
+        server: str,
+        kind: Kind,
+        *,
+        recipient: str = "",
+        detail: str = "",
+        instant: Instant | None = None,
+    ) -> None:
+        """Without an instant it happens now."""
+        instant = instant or Instant.now()
+        heard = Heard(instant.at, instant.perf_counter, server, kind, recipient, detail)
         self.events.append(heard)
         for observer in tuple(self._observers):
             observer(heard)
@@ -86,16 +108,6 @@ class Journal:
         """The mails that were accepted for this address, oldest first. Letter case does not matter."""
         wanted = address.lower()
         return [mail for mail in self._mails if mail.rcpt_to.lower() == wanted]
-
-    async def stream(self) -> AsyncIterator[Heard]:
-        """Each event from now on."""
-        queue: asyncio.Queue[Heard] = asyncio.Queue()
-        stop = self.observe(queue.put_nowait)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            stop()
 
     async def wait_for(self, kind: Kind | str, *, recipient: str, count: int, within: float) -> Heard:
         """The `count`-th event of this kind, past ones included. "" as recipient means anybody.

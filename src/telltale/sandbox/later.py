@@ -18,6 +18,9 @@ from telltale.sandbox.scenarios import Later
 from telltale.sandbox.session import Accepted
 
 MOST_HEADERS = 32 * 1024  # octets of the returned headers
+LONGEST_LINE = (
+    998  # octets, without CRLF: RFC 5322 section 2.1.1; the desk's server need not take a longer one
+)
 LONGEST_SUBJECT = 300  # characters
 
 # Scenario -> the one whose words the bounce quotes, where a provider has none of its own.
@@ -136,7 +139,7 @@ def _original_headers(content: bytes) -> bytes:
     headers = content.partition(b"\r\n\r\n")[0]
     if len(headers) > MOST_HEADERS:
         headers = headers[:MOST_HEADERS].rpartition(b"\r\n")[0]
-    return headers + b"\r\n"
+    return b"".join(line[:LONGEST_LINE] + b"\r\n" for line in headers.split(b"\r\n"))
 
 
 def _headers_of(content: bytes) -> Message:

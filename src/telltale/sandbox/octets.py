@@ -10,6 +10,7 @@ import asyncio
 
 LONGEST_LINE = 4096  # octets; RFC 5321 section 4.5.3.1.4 wants 512, extensions make it longer
 READ_AT_ONCE = 64 * 1024  # octets
+FAR_TOO_MUCH = 4  # times what a server takes: a client that goes on so long is cut off
 _END = b"\r\n.\r\n"
 
 
@@ -33,12 +34,12 @@ class Incoming:
         """The next command, without its CRLF."""
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) > LONGEST_LINE:
-                raise Unreadable("500 5.5.6 Line too long")
+                raise Unreadable("500 5.5.2 Line too long")
             self._buffer += await self._more()
         line = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]
         if len(line) > LONGEST_LINE:
-            raise Unreadable("500 5.5.6 Line too long")
+            raise Unreadable("500 5.5.2 Line too long")
         if not line.endswith(b"\r\n") or b"\r" in line[:-2]:
             raise Unreadable("521 5.5.2 Error: bare <CR> or <LF> received")
         return line[:-2]
@@ -48,19 +49,21 @@ class Incoming:
         # The line end of DATA stands before the content, so that an empty content has its final dot too.
         kept = bytearray(b"\r\n") + self._buffer
         self._buffer.clear()
-        searched = length = 0
+        # RFC 1870 section 5: doubled dots do not count. The shortest line to have one is of three octets.
+        room = most + most // 3 + len(_END)
+        dropped = searched = 0
         while (end := kept.find(_END, searched)) < 0:
-            length = max(length, len(kept))
-            if length > most:
-                length += len(kept)
-                del kept[: -len(_END)]
-            if length > 4 * most:
+            if dropped + len(kept) > FAR_TOO_MUCH * most + len(_END):
                 raise Unreadable("552 5.3.4 Message far too large")
+            if dropped + len(kept) > room:
+                dropped += len(kept) - len(_END)
+                del kept[: -len(_END)]
             searched = max(0, len(kept) - len(_END) + 1)
             kept += await self._more()
         self._buffer += kept[end + len(_END) :]
         del kept[end + 2 :]
-        return None if max(length, len(kept)) > most + 2 else _unstuffed(kept)
+        content = b"" if dropped else _unstuffed(kept)
+        return None if dropped or len(content) > most else content
 
     async def until_gone(self) -> None:
         """Hears all, says nothing, returns when the client has closed."""

@@ -24,7 +24,7 @@ class Manner(StrEnum):
     SLOW = "slow"  # accepts, but after a wait
     SILENT = "silent"  # never answers
     DROP = "drop"  # closes the connection without an answer
-    DROP_INSIDE = "drop inside"  # says 354 and closes the connection within the content
+    DROP_INSIDE = "drop inside"  # says 354 and closes the connection: no final dot can reach it
 
 
 class Later(StrEnum):

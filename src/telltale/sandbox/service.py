@@ -6,7 +6,8 @@ async with Sandbox(desk_port=2525) as sandbox:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -32,14 +33,16 @@ class Sandbox:
         dns_port: int = 0,
         smtp_port_base: int = 0,
         timings: Timings | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`desk_port` is where the desk takes mail for its own domain. Port 0 means any free one; from another
-        `smtp_port_base` on, each host of HOSTS has the next port.
+        `smtp_port_base` on, each host of HOSTS has the next port. `clock`, in seconds, is that of the grey list.
         """
         self._desk_port = desk_port
         self._dns_port = dns_port
         self._smtp_port_base = smtp_port_base
         self._timings = timings or Timings()
+        self._memory = Memory(greylist=self._timings.greylist, clock=clock)
         self._running = AsyncExitStack()
         self.journal = Journal()
         self.dns_address = ("127.0.0.1", 0)
@@ -71,15 +74,10 @@ class Sandbox:
         """Call `observer` with each event from now on; what is returned ends that."""
         return self.journal.observe(observer)
 
-    def stream(self) -> AsyncIterator[Heard]:
-        """Each event from now on."""
-        return self.journal.stream()
-
     async def _start(self, running: AsyncExitStack) -> None:
         zone = build_zone({})
         postman = Postman(zone, self.journal, self._timings)
         running.push_async_callback(postman.stop)
-        memory = Memory(greylist=self._timings.greylist)
         for number, (host, greeting) in enumerate(HOSTS.items()):
             house = House(
                 host,
@@ -87,7 +85,7 @@ class Sandbox:
                 greeting,
                 self._timings,
                 self.journal,
-                memory,
+                self._memory,
                 postman.follow,
             )
             server = SmtpServer(house)

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from telltale.mail.report import Stage
-from telltale.sandbox.events import Journal, Kind, StoredMail
+from telltale.sandbox.events import Instant, Journal, Kind, StoredMail
 from telltale.sandbox.hosts import PROVIDER_DOMAINS, Greeting
 from telltale.sandbox.memory import Memory, pair
 from telltale.sandbox.octets import Incoming, Unreadable
+from telltale.sandbox.path import Path, objection_to_sender
 from telltale.sandbox.providers import Provider
 from telltale.sandbox.scenarios import Manner, Scenario, scenario_for
 from telltale.sandbox.timings import Timings
 
 MOST_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8
-LONGEST_ADDRESS = 320  # characters: RFC 5321 sections 4.5.3.1.1 and 4.5.3.1.2, generously
 MOST_ERRORS = 20  # replies of class 5 to commands that were none
-
-_PATH = re.compile(r"<(?:@[^:<>]*:)?([^<>\s]*)>((?: +\S+)*) *")
+HEARD_OUT = 2.0  # seconds at most, from our last word to the end of the connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,11 @@ class House:
 
 
 class Goodbye(Exception):  # noqa: N818 - no error
-    """The server closes the connection now."""
+    """The server has said its last word."""
+
+
+class HangUp(Exception):  # noqa: N818 - no error
+    """The server closes the connection without a word."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class _Transaction:
     """What MAIL began: RFC 5321 section 3.3."""
 
     mail_from: str | None = None
+    smtputf8: bool = False  # RFC 6531: addresses may have other letters than those of ASCII
     rcpt_to: list[tuple[str, Scenario]] = field(default_factory=list)
 
 
@@ -74,6 +79,7 @@ class Session:
         self._name = house.provider.make_session()
         self._greeted = False
         self._errors = 0
+        self._said_at = Instant.now()  # our last reply
         self._transaction = _Transaction()
 
     async def serve(self) -> None:
@@ -88,11 +94,23 @@ class Session:
             await self._write("421 4.4.2 {host} Error: timeout exceeded", {})
         except Goodbye:
             pass
+        except HangUp:
+            return
+        await self._hear_out()
+
+    async def _hear_out(self) -> None:
+        """Until the client has closed as well: to close on octets that were not read resets the connection, and
+        the client may never read our last reply.
+        """
+        self._writer.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARD_OUT):
+                await self._incoming.until_gone()
 
     # The greeting
 
     async def _greet(self) -> None:
-        self._house.journal.note(self._house.host, Kind.CONNECTED, detail=self._client)
+        self._note(Kind.CONNECTED, "", self._client)
         match self._house.greeting:
             case Greeting.REFUSED:
                 await self._refuse("", self._provider.words_for("greeting-refused"))
@@ -114,7 +132,7 @@ class Session:
             await self._object("500 5.5.2 Syntax error, command is no UTF-8")
             return
         verb, _, argument = text.partition(" ")
-        command = _COMMANDS.get(verb.upper())
+        command = self._COMMANDS.get(verb.upper())
         if command is None:
             await self._object("500 5.5.1 Command unrecognized")
         elif not text.isprintable():
@@ -148,52 +166,41 @@ class Session:
         await self._say("250 {host} at your service")
 
     async def _mail(self, argument: str) -> None:
-        found = _PATH.fullmatch(argument[5:].lstrip()) if argument[:5].upper() == "FROM:" else None
+        path = Path.parse(argument, keyword="FROM:")
         if not self._greeted:
             await self._object("503 5.5.1 EHLO/HELO first")
         elif self._transaction.mail_from is not None:
             await self._object("503 5.5.1 Nested MAIL command")
-        elif found is None or (found[1] and not _is_address(found[1])):
+        elif path is None or (path.address and not path.is_address):
             await self._object("501 5.1.7 Syntax error in sender address: MAIL FROM:<address>")
-        elif objection := self._objection_to(found[2].split(), found[1]):
+        elif objection := objection_to_sender(path, self._provider):
             await self._say(objection)
         else:
-            self._transaction.mail_from = found[1]
+            self._transaction = _Transaction(path.address, smtputf8="SMTPUTF8" in path.parameters)
             await self._say(self._provider.mail_ok)
 
-    def _objection_to(self, parameters: list[str], mail_from: str) -> str:
-        """Against the parameters of MAIL: RFC 1870, 6152, 6531. "" where there is none."""
-        named = {name.upper(): value for name, _, value in (word.partition("=") for word in parameters)}
-        known = {"SIZE", "BODY", "SMTPUTF8"} if self._provider.smtputf8 else {"SIZE", "BODY"}
-        if named.keys() - known:
-            return "555 5.5.4 Unsupported option to MAIL"
-        size = named.get("SIZE", "0")
-        if not (size.isascii() and size.isdigit() and len(size) <= 20):
-            return "501 5.5.4 Bad message size syntax"
-        if int(size) > self._provider.size:
-            return self._provider.words_for("too-large")
-        if named.get("BODY", "7BIT").upper() not in ("7BIT", "8BITMIME"):
-            return "501 5.5.4 Unknown BODY type"
-        if not mail_from.isascii() and "SMTPUTF8" not in named:
-            return "553 5.6.7 Non-ASCII address without SMTPUTF8"
-        return ""
-
     async def _rcpt(self, argument: str) -> None:
-        found = _PATH.fullmatch(argument[3:].lstrip()) if argument[:3].upper() == "TO:" else None
+        path = Path.parse(argument, keyword="TO:")
         if self._transaction.mail_from is None:
             await self._object("503 5.5.1 MAIL first")
-        elif found is None or not _is_address(found[1]):
+        elif path is None or not path.is_address:
             await self._object("501 5.1.3 Syntax error in recipient address: RCPT TO:<address>")
-        elif not found[1].isascii() and not self._provider.smtputf8:
-            await self._refuse(found[1], "553 5.6.7 Non-ASCII addresses are not permitted")
-        elif found[2].strip():
+        elif path.parameters:
             await self._object("555 5.5.4 Unsupported option to RCPT")
-        elif len(self._transaction.rcpt_to) >= MOST_RECIPIENTS:
-            await self._refuse(found[1], "452 4.5.3 Too many recipients")
-        elif found[1].rpartition("@")[2].lower() not in PROVIDER_DOMAINS[self._provider.name]:
-            await self._refuse(found[1], self._provider.words_for("relay"))
+        elif objection := self._objection_to_recipient(path):
+            await self._refuse(path.address, objection)
         else:
-            await self._take_recipient(found[1])
+            await self._take_recipient(path.address)
+
+    def _objection_to_recipient(self, path: Path) -> str:
+        """Whatever its scenario; "" where there is none."""
+        if not path.address.isascii() and not self._transaction.smtputf8:  # RFC 6531 section 3.5
+            return "553 5.6.7 Non-ASCII address without SMTPUTF8"
+        if len(self._transaction.rcpt_to) >= MOST_RECIPIENTS:
+            return "452 4.5.3 Too many recipients"
+        if path.domain not in PROVIDER_DOMAINS[self._provider.name]:
+            return self._provider.words_for("relay")
+        return ""
 
     async def _take_recipient(self, recipient: str) -> None:
         scenario = scenario_for(recipient)
@@ -272,13 +279,13 @@ class Session:
             house.journal.keep(accepted.mail)
         reply = await self._say(self._provider.accepted, queue_id=queue_id, size=len(content))
         for accepted in taken:
-            house.journal.note(house.host, Kind.ACCEPTED, recipient=accepted.mail.rcpt_to, detail=reply)
+            self._note(Kind.ACCEPTED, accepted.mail.rcpt_to, reply, instant=self._said_at)
             if accepted.scenario.later and accepted.mail.mail_from:  # RFC 5321 section 6.1: none to <>
                 house.follow(accepted)
 
     async def _rset(self, argument: str) -> None:
         self._transaction = _Transaction()
-        await self._say("250 2.1.5 Flushed" if self._provider.name == "google" else "250 2.0.0 Ok")
+        await self._say(self._provider.reset)
 
     async def _noop(self, argument: str) -> None:
         await self._say("250 2.0.0 Ok")
@@ -293,6 +300,19 @@ class Session:
     async def _not_here(self, argument: str) -> None:
         await self._object("502 5.5.1 Command not implemented")
 
+    _COMMANDS: ClassVar[Mapping[str, Callable[[Session, str], Awaitable[None]]]] = {
+        "EHLO": _ehlo,
+        "HELO": _helo,
+        "MAIL": _mail,
+        "RCPT": _rcpt,
+        "DATA": _data,
+        "RSET": _rset,
+        "NOOP": _noop,
+        "VRFY": _vrfy,
+        "QUIT": _quit,
+        **dict.fromkeys(("STARTTLS", "AUTH", "BDAT", "EXPN", "HELP"), _not_here),
+    }
+
     # What is said, and what is not
 
     async def _say(self, words: str, **moment: object) -> str:
@@ -302,12 +322,13 @@ class Session:
 
     async def _refuse(self, recipient: str, words: str, *, seconds: float = 0.0) -> None:
         reply = await self._write(words, {"recipient": recipient, "seconds": math.ceil(seconds)})
-        self._house.journal.note(self._house.host, Kind.REFUSED, recipient=recipient, detail=reply)
+        self._note(Kind.REFUSED, recipient, reply, instant=self._said_at)
         _close_after(reply)
 
     async def _write(self, words: str, moment: Mapping[str, object]) -> str:
-        """The words on the wire, once the kernel has them all."""
-        reply = words.format_map(self._moment(str(moment.get("recipient", ""))) | moment)
+        """The words as they went to the wire."""
+        reply = words.format_map({**self._moment(str(moment.get("recipient", ""))), **moment})
+        self._said_at = Instant.now()
         self._writer.write(reply.replace("\n", "\r\n").encode() + b"\r\n")
         await self._writer.drain()
         return reply
@@ -326,34 +347,18 @@ class Session:
         }
 
     def _lose(self, recipient: str, detail: str) -> None:
-        self._house.journal.note(self._house.host, Kind.LOST, recipient=recipient, detail=detail)
-        raise Goodbye
+        self._note(Kind.LOST, recipient, detail)
+        raise HangUp
 
     async def _fall_silent(self, recipient: str, detail: str) -> None:
-        self._house.journal.note(self._house.host, Kind.LOST, recipient=recipient, detail=detail)
+        self._note(Kind.LOST, recipient, detail)
         await self._incoming.until_gone()
-        raise Goodbye
+        raise HangUp
+
+    def _note(self, kind: Kind, recipient: str, detail: str, *, instant: Instant | None = None) -> None:
+        self._house.journal.note(self._house.host, kind, recipient=recipient, detail=detail, instant=instant)
 
 
 def _close_after(reply: str) -> None:
     if reply.startswith("421"):
         raise Goodbye
-
-
-def _is_address(text: str) -> bool:
-    local_part, at, domain = text.rpartition("@")
-    return bool(local_part and at and domain) and len(text) <= LONGEST_ADDRESS
-
-
-_COMMANDS: Mapping[str, Callable[[Session, str], Awaitable[None]]] = {
-    "EHLO": Session._ehlo,
-    "HELO": Session._helo,
-    "MAIL": Session._mail,
-    "RCPT": Session._rcpt,
-    "DATA": Session._data,
-    "RSET": Session._rset,
-    "NOOP": Session._noop,
-    "VRFY": Session._vrfy,
-    "QUIT": Session._quit,
-    **dict.fromkeys(("STARTTLS", "AUTH", "BDAT", "EXPN", "HELP"), Session._not_here),
-}

@@ -25,8 +25,8 @@ from telltale.sandbox.hosts import (
 
 ORIGINS = ("test.", "example.")
 
-# Domain -> its MX records, where they are not those of a provider. RFC 7505: "0 ." takes no mail at all.
-_EXCHANGERS: Mapping[str, tuple[str, ...]] = {
+# Domain -> its MX records, where they are others than those of its provider. RFC 7505: "0 ." takes no mail at all.
+_EXCHANGERS: dict[str, tuple[str, ...]] = {
     "two-servers.sandbox.test": (f"10 {FIRST_OF_TWO}.", "20 mx.postfix.sandbox.test."),
     "greeting-refused.sandbox.test": (f"10 {REFUSING_HOST}.",),
     "greeting-slow.sandbox.test": (f"10 {SLOW_HOST}.",),
@@ -41,15 +41,20 @@ def build_zone(ports: Mapping[str, int]) -> Zone:
     zone = Zone(*ORIGINS)
     for host, port in ports.items():
         publish_host(zone, host, port)
-    for provider, domains in PROVIDER_DOMAINS.items():
-        for domain in domains:
-            zone.publish(domain, "MX", *_EXCHANGERS.get(domain, (f"10 {mx_host(provider)}.",)))
-    for domain, records in _EXCHANGERS.items():
+    for domain, records in (_exchangers_of_providers() | _EXCHANGERS).items():
         zone.publish(domain, "MX", *records)
     zone.publish("no-mail-server.sandbox.test", "TXT", '"This domain has a record, and no mail server."')
     zone.broken.add(dns.name.from_text("dns-broken.sandbox.test"))
     zone.silent.add(dns.name.from_text("dns-silent.sandbox.test"))
     return zone
+
+
+def _exchangers_of_providers() -> dict[str, tuple[str, ...]]:
+    return {
+        domain: (f"10 {mx_host(provider)}.",)
+        for provider, domains in PROVIDER_DOMAINS.items()
+        for domain in domains
+    }
 
 
 def publish_host(zone: Zone, host: str, port: int) -> None:

@@ -31,6 +31,7 @@ class Provider:
     notifier: str  # the display name in the From of its bounces
     failed_subject: str  # of its bounces; {subject} is the subject of the returned mail
     words: Mapping[str, str]  # scenario -> reply
+    reset: str = "250 2.0.0 Ok"
 
     def words_for(self, scenario: str) -> str:
         """What the provider says in this scenario; where nothing is known of it, what many servers say."""

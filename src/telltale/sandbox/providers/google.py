@@ -22,6 +22,7 @@ GOOGLE = Provider(
     rcpt_ok="250 2.1.5 OK {session} - gsmtp",
     data_ok="354 Go ahead {session} - gsmtp",
     accepted="250 2.0.0 OK  {time} {queue_id} - gsmtp",
+    reset="250 2.1.5 Flushed {session} - gsmtp",
     closing="221 2.0.0 closing connection {session} - gsmtp",
     make_session=_session,
     make_queue_id=_session,

@@ -12,7 +12,8 @@ def _session() -> str:
     """As "AM4PEPF00027A6B.eurprd04.prod.outlook.com 2025-06-02T09:30:00.123Z 08DDA1B2C3D4E5F6"."""
     now = datetime.now(UTC)
     moment = f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"
-    return f"AM4PEPF000{secrets.token_hex(3).upper()}.mx.microsoft.sandbox.test {moment} 08DD{secrets.token_hex(6).upper()}"
+    host = f"AM4PEPF000{secrets.token_hex(3).upper()}.mx.microsoft.sandbox.test"
+    return f"{host} {moment} 08DD{secrets.token_hex(6).upper()}"
 
 
 def _queue_id() -> str:
@@ -32,6 +33,7 @@ MICROSOFT = Provider(
         "250 2.6.0 <{queue_id}@{host}> [InternalId={queue_id}, Hostname={host}] "
         "{size} bytes in 0.123, 98.010 KB/sec Queued mail for delivery"
     ),
+    reset="250 2.0.0 Resetting",
     closing="221 2.0.0 Service closing transmission channel",
     make_session=_session,
     make_queue_id=_queue_id,
@@ -48,7 +50,10 @@ MICROSOFT = Provider(
             "550 5.7.13 STOREDRV.Deliver.Exception:AccountDisabledException.MapiExceptionADUserDisabledAndHidden; "
             "Failed to process message due to a permanent exception [{session}]"
         ),
-        "policy": "550 5.7.1 TRANSPORT.RULES.RejectMessage; the message was rejected by organization policy [{session}]",
+        "policy": (
+            "550 5.7.1 TRANSPORT.RULES.RejectMessage; "
+            "the message was rejected by organization policy [{session}]"
+        ),
         "spam": "550 SC-001 ({host}) Unfortunately, messages from {client} weren't sent.",
         "too-large": "550 5.2.3 RESOLVER.RST.RecipSizeLimit; message too large for this recipient [{session}]",
         "blocklisted": (

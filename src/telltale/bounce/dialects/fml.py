@@ -1,0 +1,24 @@
+"""fml, a mailing list server: it refuses a mail in a sentence, and names the list."""
+
+from __future__ import annotations
+
+import re
+
+from telltale.bounce.dialects.dialect import Dialect, reports
+from telltale.bounce.dialects.entries import Entry
+from telltale.bounce.notice import Notice
+from telltale.mail.addresses import ADDRESS
+from telltale.mail.report import RecipientReport
+
+_SIGNS = ("you are not a member of this mailing list <", "duplicated message-id in <")
+_LIST = re.compile(rf"[^\n]*<({ADDRESS})>[^\n]*")
+
+
+def _read(notice: Notice, speaker: str) -> list[RecipientReport]:
+    for sentence in _LIST.finditer(notice.text):
+        if any(sign in sentence[0].lower() for sign in _SIGNS):
+            return reports(notice, [Entry(sentence[1], [[sentence[0]]])], speaker)
+    return []
+
+
+DIALECT = Dialect(name="fml", signs=_SIGNS, read=_read)

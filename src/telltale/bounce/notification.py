@@ -1,0 +1,94 @@
+"""Reads what Amazon SES tells by mail: a topic of SNS that a mailbox has subscribed to sends JSON.
+
+docs.aws.amazon.com/ses, "Amazon SNS notification contents": notificationType, bounce, complaint, delivery.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from telltale.bounce.dialects.entries import report_of
+from telltale.bounce.finding import Finding, kind_of
+from telltale.bounce.heard import Heard, status_in
+from telltale.bounce.notice import Notice
+from telltale.bounce.returned import Kind
+from telltale.mail.addresses import typed
+from telltale.mail.report import Action, Diagnostic, RecipientReport
+from telltale.mail.status import EnhancedStatus
+
+MOST_RECIPIENTS = 1_000
+_TYPES = ("notificationType", "eventType")
+
+
+def notification(notice: Notice) -> Finding | None:
+    """The notification that this mail holds, or None."""
+    if not notice.whole_text.lstrip().startswith("{"):
+        return None
+    event = _event(notice.whole_text)
+    kind = next((str(event[name]) for name in _TYPES if name in event), "")
+    reader = _READERS.get(kind)
+    if reader is None:
+        return None
+    reports = tuple(reader(event))[:MOST_RECIPIENTS]
+    evidence = (f"Amazon SES: {kind}",)
+    return Finding(Kind.COMPLAINT if kind == "Complaint" else kind_of(reports), evidence, reports)
+
+
+def _event(text: str) -> dict[str, Any]:
+    """The JSON of the text; SNS may wrap it as a string into JSON of its own, and adds a footer in words."""
+    text = text.replace("!\n ", "")  # Sendmail cuts lines of 1,000 octets so
+    found = _object(text[text.find("{") :])
+    inner = found.get("Message")
+    return _object(inner) if isinstance(inner, str) else found
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _bounced(event: dict[str, Any]) -> Iterator[RecipientReport]:
+    for recipient in _list(event, "bounce", "bouncedRecipients"):
+        kind, text = typed(str(recipient.get("diagnosticCode", "")))
+        status = EnhancedStatus.parse(str(recipient.get("status", ""))) or status_in(text)
+        action = Action.DELAYED if recipient.get("action") == "delayed" else Action.FAILED
+        said = Heard(Diagnostic(kind if text else "", text), status)
+        yield report_of(str(recipient.get("emailAddress", "")), said, action)
+
+
+def _complained(event: dict[str, Any]) -> Iterator[RecipientReport]:
+    for recipient in _list(event, "complaint", "complainedRecipients"):
+        yield RecipientReport(str(recipient.get("emailAddress", "")), Action.DELIVERED)
+
+
+def _delivered(event: dict[str, Any]) -> Iterator[RecipientReport]:
+    delivery = event.get("delivery")
+    recipients = delivery.get("recipients") if isinstance(delivery, dict) else None
+    answer = str(delivery.get("smtpResponse", "")) if isinstance(delivery, dict) else ""
+    for recipient in recipients if isinstance(recipients, list) else []:
+        yield RecipientReport(
+            str(recipient), Action.DELIVERED, diagnostic_code=Diagnostic("smtp" if answer else "", answer)
+        )
+
+
+def _delayed(event: dict[str, Any]) -> Iterator[RecipientReport]:
+    for recipient in _list(event, "deliveryDelay", "delayedRecipients"):
+        text = typed(str(recipient.get("diagnosticCode", "")))[1]
+        said = Heard(
+            Diagnostic("smtp" if text else "", text), EnhancedStatus.parse(str(recipient.get("status", "")))
+        )
+        yield report_of(str(recipient.get("emailAddress", "")), said, Action.DELAYED)
+
+
+def _list(event: dict[str, Any], name: str, of_what: str) -> list[dict[str, Any]]:
+    about = event.get(name)
+    found = about.get(of_what) if isinstance(about, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+_READERS = {"Bounce": _bounced, "Complaint": _complained, "Delivery": _delivered, "DeliveryDelay": _delayed}

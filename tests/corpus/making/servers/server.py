@@ -1,0 +1,28 @@
+"""What the driver must know of a mail server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A mail server from Debian's packages, in a root of its own.
+
+    `files` are written into that root before the server starts; then the lines of `prepare` and `start` run in
+    a shell there. `nudge` makes it try its queue now. `cases` are those that it can meet.
+    """
+
+    name: str  # of its folder of mails
+    packages: tuple[str, ...]
+    cases: tuple[str, ...]
+    start: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    prepare: str = "true"
+    nudge: str = "true"
+    # A command that takes a mail on its standard input, with {sender} and {recipients}; "" means SMTP.
+    submit: str = ""
+    warns: bool = True  # of a delay, beside giving up in the end
+    # Patterns of what is new in each run beside dates: queue ids, boundaries, process numbers.
+    changing: tuple[str, ...] = ()
