@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from telltale.bounce.delivery_status import LONGEST_STATUS, Fields, groups_of, reports_of
-from telltale.bounce.dialects import dialect_of, reports_in_words
+from telltale.bounce.dialects import dialect_of, reports_in_words, words_about
 from telltale.bounce.finding import Finding, kind_of
 from telltale.bounce.notice import Notice
 from telltale.bounce.returned import Kind
@@ -109,7 +109,10 @@ def _mended(reports: list[RecipientReport], notice: Notice) -> list[RecipientRep
     """The reports, with what only the words beside them tell."""
     if reports and not any(_is_poor(report) for report in reports):
         return reports
-    in_words = _with_named_recipients(reports_in_words(notice, dialect_of(notice)), notice)
+    if reports and all(is_address(report.final_recipient) for report in reports):
+        in_words = words_about(notice)
+    else:
+        in_words = _with_named_recipients(reports_in_words(notice, dialect_of(notice)), notice)
     if not reports:
         return in_words
     return [_mend(report, in_words, len(reports)) if _is_poor(report) else report for report in reports]

@@ -38,11 +38,12 @@ from telltale.bounce.dialects import (
     yahoo,
     zoho,
 )
-from telltale.bounce.dialects.dialect import Dialect
+from telltale.bounce.dialects.dialect import MOST_LINES, Dialect, reports
+from telltale.bounce.dialects.entries import entries
 from telltale.bounce.notice import Notice
 from telltale.mail.report import RecipientReport
 
-__all__ = ["DIALECTS", "Dialect", "dialect_of", "reports_in_words"]
+__all__ = ["DIALECTS", "Dialect", "dialect_of", "reports_in_words", "words_about"]
 
 # Those with the surest signs first.
 DIALECTS: tuple[Dialect, ...] = (
@@ -90,6 +91,13 @@ def dialect_of(notice: Notice) -> Dialect | None:
         if sign in text:
             return dialect
     return None
+
+
+def words_about(notice: Notice) -> list[RecipientReport]:
+    """What the notice says of the addresses that it lists; enough where it is known already who they are."""
+    if dialect := dialect_of(notice):
+        return dialect.read(notice, dialect.speaker)
+    return reports(notice, entries(notice.lines[:MOST_LINES]), "")
 
 
 def reports_in_words(notice: Notice, dialect: Dialect | None) -> list[RecipientReport]:
