@@ -52,7 +52,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_desk() -> Iterator[RunningDesk]:
     folder = Path(tempfile.mkdtemp(prefix="telltale-browser-"))
     folder.chmod(0o711)  # as root, PostgreSQL runs as another user and must get through
@@ -95,7 +95,7 @@ def _link(process: subprocess.Popen[str]) -> str:
     raise AssertionError("the demo ended without a link:\n" + "".join(said))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     from playwright.sync_api import sync_playwright
 
@@ -105,7 +105,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in(browser, running_desk):
     """The cookies of Maya's session: the demo's link works once."""
     context = browser.new_context()

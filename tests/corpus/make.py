@@ -144,7 +144,7 @@ async def _wait(server: Server, root: Path, cases: list[Case], reports: Reports)
     """Until every case has its reports, or for as long as there is patience."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while _missing(cases, reports):
+            while _missing(server, cases, reports):
                 await kitchen.nudge(server, root)
                 await asyncio.sleep(2)
             await asyncio.sleep(2)  # one more may be on its way
@@ -152,8 +152,8 @@ async def _wait(server: Server, root: Path, cases: list[Case], reports: Reports)
         pass  # some servers give up in silence; _write() tells of which cases
 
 
-def _missing(cases: list[Case], reports: Reports) -> list[str]:
-    return [case.name for case in cases if len(reports.of(case)) < case.reports]
+def _missing(server: Server, cases: list[Case], reports: Reports) -> list[str]:
+    return [case.name for case in cases if len(reports.of(case)) < min(case.reports, server.most_reports)]
 
 
 def _write(server: Server, cases: list[Case], reports: Reports) -> None:
@@ -165,7 +165,7 @@ def _write(server: Server, cases: list[Case], reports: Reports) -> None:
         mails = [same_again(mail, server.changing, seed=case.name) for mail in reports.of(case)]
         for name, mail in _named(case, mails).items():
             (folder / f"{name}.eml").write_bytes(mail)
-    if missing := _missing(cases, reports):
+    if missing := _missing(server, cases, reports):
         _tell(f"  no report of: {', '.join(missing)}")
     _tell(f"  {len(list(folder.glob('*.eml')))} mails")
 
@@ -179,9 +179,13 @@ def _named(case: Case, mails: list[bytes]) -> dict[str, bytes]:
     for mail in mails:
         if action := _ACTION.search(mail):
             named.setdefault(f"{case.name}-{action[1].decode().lower()}", mail)
-    for place, mail in enumerate(sorted(mail for mail in mails if not _ACTION.search(mail))):
+    for place, mail in enumerate(sorted((mail for mail in mails if not _ACTION.search(mail)), key=_body)):
         named[f"{case.name}-{place + 1}" if place else case.name] = mail
     return named
+
+
+def _body(mail: bytes) -> bytes:
+    return mail.partition(b"\r\n\r\n")[2]
 
 
 def _tell(line: str) -> None:

@@ -10,7 +10,7 @@ from telltale.mail.addresses import address_of, addresses_in
 from telltale.mail.report import Action, RecipientReport
 
 _TYPE = "message/feedback-report"
-_NO_SPAM = {"not-spam"}
+_NO_SPAM = "not-spam"  # RFC 6430: whoever got it says that a filter was wrong
 # Microsoft's and others' notes about the mailbox whose owner complained.
 _RECIPIENT_FIELDS = ("x-hmxmroriginalrecipient", "x-rcpt-to", "x-original-rcpt-to")
 _HOTMAIL = "complaint about message from "
@@ -24,6 +24,8 @@ def complaint(notice: Notice) -> Finding | None:
     groups = groups_of(part.text(LONGEST_TEXT)) if part else []
     fields = [field for group in groups for field in group]
     kind = next((value for name, value in fields if name == "feedback-type"), "")
+    if kind.strip().lower() == _NO_SPAM:
+        return Finding(Kind.ORDINARY, (f"feedback-type: {kind}",))
     evidence = f"a part of the type {_TYPE}" if part else f"report-type={notice.report_type}"
     return Finding(
         Kind.COMPLAINT, (evidence, f"feedback-type: {kind}"), _reports(_recipients(fields, notice), fields)

@@ -120,7 +120,8 @@ _STAGES = (
     ("starttls", Stage.STARTTLS),
     ("initial connection", Stage.CONNECT),
 )
-_STATUS_BEHIND_CODE = re.compile(r"[245]\d\d[- :]{1,2}#?([245]\.\d{1,3}\.\d{1,3})")
+# Gmail's prose says the code twice: "550 550 5.1.1".
+_STATUS_BEHIND_CODE = re.compile(r"(?:([245]\d\d)[- :]{1,2}(?:\1[- ])?)#?([245]\.\d{1,3}\.\d{1,3})")
 _STATUS_OF_QMAIL = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)|(?:^|[\s<\[])#([245]\.\d{1,3}\.\d{1,3})\b")
 
 
@@ -179,7 +180,7 @@ def stage_of(command: str) -> Stage | None:
 def status_in(reply: str) -> EnhancedStatus | None:
     """The enhanced code behind the reply code; RFC 2034 section 4: only where their classes agree."""
     found = _STATUS_BEHIND_CODE.match(reply)
-    status = EnhancedStatus.parse(found[1]) if found else None
+    status = EnhancedStatus.parse(found[2]) if found else None
     return status if status and str(status.class_) == reply[0] else None
 
 

@@ -82,7 +82,8 @@ class Notice:
         sender = self.sender[:500]
         if not sender.strip(' <>"'):
             return "" if "@" in self.mail.header("return-path") else "nobody"
-        if found := _SERVERS.match(self.sender_address) or _NAMES_OF_SERVERS.search(sender.partition("<")[0]):
+        name = sender.replace(self.sender_address, "") if self.sender_address else sender
+        if found := _SERVERS.match(self.sender_address) or _NAMES_OF_SERVERS.search(name):
             return found[0]
         found = _SERVER_WITHOUT_ADDRESS.search(sender) if "@" not in sender else None
         return found[0] if found else ""
@@ -92,6 +93,12 @@ class Notice:
         """Whether no answer is wanted: RFC 5321 section 4.5.5."""
         value = self.mail.header("return-path")
         return bool(value) and _NO_RETURN_PATH.match(value) is not None
+
+    @Lazy
+    def wants_answers(self) -> bool:
+        """Whether whoever wrote it is no mail server, and wants to hear of what becomes of it, as people do."""
+        path = next(addresses_in(self.mail.header("return-path")), "").lower()
+        return path != "" and path == self.sender_address and not self.server
 
     @Lazy
     def failed_recipients(self) -> list[str]:

@@ -61,6 +61,7 @@ FAILED = Phrases(
     "could not be forwarded",
     "could not be processed",
     "was not sent to",
+    "blocked by our spam firewall",
     "delivery failed",
     "delivery has failed",
     "delivery to the following",

@@ -6,6 +6,7 @@ them, and write of parcels that could not be delivered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -18,6 +19,7 @@ from telltale.mail.report import Action
 ENOUGH = 4
 MOST_TELLING = 50  # lines of one notice
 
+_PARAGRAPH = re.compile(r"\n\s*\n")
 _OF_MANY = {"list-id", "list-post", "list-unsubscribe", "x-mailman-version", "feedback-id", "x-campaign-id"}
 
 
@@ -37,6 +39,8 @@ def signs_of_a_notice(notice: Notice, *, dialect: str = "") -> tuple[str, ...]:
     signs = [*_signs(notice)]
     if dialect:
         signs.append(_Sign(2, f"words of {dialect}"))
+    if notice.wants_answers and not _opens_with(notice, first_paragraph=True):
+        signs.append(_Sign(-3, "a person passes on the words of a server"))
     return tuple(sign.what for sign in signs) if sum(sign.weight for sign in signs) >= ENOUGH else ()
 
 
@@ -101,5 +105,6 @@ def telling_lines(notice: Notice) -> list[int]:
     return sorted({notice.lower.count("\n", 0, at) for at in islice(places, MOST_TELLING)})
 
 
-def _opens_with(notice: Notice) -> str:
-    return FAILED.first_in(notice.opening) or DELAYED.first_in(notice.opening)
+def _opens_with(notice: Notice, *, first_paragraph: bool = False) -> str:
+    words = _PARAGRAPH.split(notice.opening, maxsplit=1)[0] if first_paragraph else notice.opening
+    return FAILED.first_in(words) or DELAYED.first_in(words)

@@ -16,7 +16,9 @@ MOST_ADDRESSES = 1_000  # that are taken out of one text
 # The patterns have bounds: no text, however long, makes them look further than one address reaches.
 _ATOM = r"[^\s<>()\[\]{}:;,\"'@|\\]"
 LOCAL_PART = rf"(?:\"(?:[^\"\\\n]|\\.){{1,64}}+\"|(?:{_ATOM}|(?<=\w)'(?=\w)){{1,200}}+)"
-DOMAIN = r"(?:\[[0-9A-Fa-f.:]{3,50}\]|\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+){0,20}+)"
+# Chinese and Japanese put no space behind an address: a label that does not begin so ends where they begin.
+_LABEL = r"(?:[^\W\u2e80-\uffff](?:[^\W\u2e80-\uffff]|-){0,62}+|[\u2e80-\uffff][\w-]{0,62}+)"
+DOMAIN = rf"(?:\[[0-9A-Fa-f.:]{{3,50}}\]|{_LABEL}(?:\.{_LABEL}){{0,20}}+)"
 ADDRESS = rf"{LOCAL_PART}@{DOMAIN}"
 
 _IN_TEXT = re.compile(rf"(?<![^\s<>()\[\]{{}}:;,\"'|]){ADDRESS}(?!@)")

@@ -1,14 +1,14 @@
 """Takes out of a mail what is new in each run: dates, queue ids, boundaries. The same for the same, throughout.
 
-What replaces it has the same shape, letter for letter, and follows from the case and from the place in the mail
-alone. So a second run of the same server writes the same octets.
+What replaces it follows from the case and from the place in the mail alone, so a second run of the same server
+writes the same mails. Where it tries two things at once, their order is still chance.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 SENT = "Mon, 2 Nov 2026 10:00:00 +0000"  # by the desk: see cases.py
 NOW = "Mon, 2 Nov 2026 12:00:00 +0000"
@@ -21,19 +21,20 @@ _ANY_DATE = re.compile(rf"(Will-Retry-Until: )?({_DATE})")
 _KINDS = ("0123456789", "ABCDEF", "GHIJKLMNOPQRSTUVWXYZ", "abcdef", "ghijklmnopqrstuvwxyz")
 
 
-def same_again(mail: bytes, changing: Iterable[str], *, seed: str) -> bytes:
+def same_again(mail: bytes, changing: Mapping[str, str], *, seed: str) -> bytes:
     """The mail with all that a second run would change replaced. `seed` keeps the ids of two cases apart."""
     text = mail.decode("latin-1")
-    for pattern in changing:
+    for pattern, shape in changing.items():
         for place, old in enumerate(dict.fromkeys(re.findall(pattern, text))):
-            text = text.replace(old, _like(old, f"{seed}/{pattern}/{place}"))
+            new = _like(shape, f"{seed}/{pattern}/{place}")
+            text = re.sub(rf"(?<!\d){re.escape(old)}(?!\d)", new, text)
     return _ANY_DATE.sub(_fixed_date, text).encode("latin-1")
 
 
-def _like(old: str, seed: str) -> str:
-    """Letters and digits of the same kinds in the same places."""
+def _like(shape: str, seed: str) -> str:
+    """Letters and digits of the kinds that `shape` has in the same places."""
     numbers = hashlib.sha512(seed.encode()).digest()
-    return "".join(_letter_like(letter, numbers[place % len(numbers)]) for place, letter in enumerate(old))
+    return "".join(_letter_like(letter, numbers[place % len(numbers)]) for place, letter in enumerate(shape))
 
 
 def _letter_like(letter: str, number: int) -> str:

@@ -12,6 +12,7 @@ from telltale.mail.addresses import addresses_in
 from telltale.mail.report import RecipientReport
 
 _RECIPIENT = re.compile(r"收件人|收信人|無法傳送到|无法发送到|无法送达|投递到|发送至|发往")
+MOST_REASONS = 6  # lines
 _NAMING = ("收件人", "收信人")
 _REASON = re.compile(
     r"(?:退信原因|失败原因|失敗原因|错误原因|原因|出错信息|详细信息|返回|技术信息|技術資訊)[^:：\n]{0,20}[:：]\s*(.*)"
@@ -39,8 +40,21 @@ def _recipients(lines: list[str]) -> Iterator[str]:
 def _reasons(lines: list[str]) -> Iterator[list[str]]:
     for at, line in enumerate(lines):
         if found := _REASON.search(line):
-            below = next((other for other in lines[at + 1 : at + 3] if other.strip()), "")
-            yield [found[1]] if found[1].strip() else [below]
+            yield from _said(found[1], lines[at + 1 : at + 1 + MOST_REASONS])
+
+
+def _said(behind: str, below: list[str]) -> Iterator[list[str]]:
+    """What stands behind the word for reason, else the lines below it: each says it anew, the last as a reply."""
+    if behind.strip():
+        yield [behind]
+        return
+    is_begun = False
+    for line in below:
+        if line.strip():
+            yield [line]
+        elif is_begun:
+            return
+        is_begun = is_begun or bool(line.strip())
 
 
 DIALECT = Dialect(name="chinese", signs=("收件人", "收信人", "退信", "無法傳送到", "无法发送到"), read=_read)

@@ -18,6 +18,7 @@ _WITHIN = re.compile(
     rf"\s+<?(?P<address>{ADDRESS})",
     re.IGNORECASE,
 )
+_GROUP = "the group you tried to contact"
 _RESPONSE = re.compile(
     r"the (?:response|error)(?: that)?(?: from| the)?[^:\n]{0,60}(?:was|returned):", re.IGNORECASE
 )
@@ -27,6 +28,8 @@ _STATE = re.compile(r" ?\(state \d{1,3}\)\.?$")  # of Google's own client
 
 def _read(notice: Notice, speaker: str) -> list[RecipientReport]:
     found = entries(below(notice, *_HEADINGS)) if _HEADINGS[0] in notice.lower else []
+    if not found and _GROUP in notice.lower:
+        found = [Entry(address, [_about_the_group(notice)]) for address in notice.failed_recipients]
     if not found:
         named = _WITHIN.search(notice.text)
         found = [Entry(named["address"], [_response(notice)])] if named else []
@@ -34,6 +37,11 @@ def _read(notice: Notice, speaker: str) -> list[RecipientReport]:
     return [
         _polished(report, answered["host"] if answered else "") for report in reports(notice, found, speaker)
     ]
+
+
+def _about_the_group(notice: Notice) -> list[str]:
+    """The sentence about a group; whose address it is, only a header says."""
+    return next(([line] for line in notice.lines if _GROUP in line.lower()), [])
 
 
 def _response(notice: Notice) -> list[str]:
@@ -60,7 +68,7 @@ DIALECT = Dialect(
         "** message blocked **",
         "** message not delivered **",
         "** delivery incomplete **",
-        "the group you tried to contact",
+        _GROUP,
     ),
     read=_read,
 )

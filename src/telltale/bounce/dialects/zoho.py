@@ -9,7 +9,7 @@ from telltale.mail.addresses import ADDRESS
 
 DIALECT = Dialect(
     name="zoho",
-    signs=("error_code :", "[status: error, address: <"),
+    signs=("error_code :", "error code :", "[status: error, address: <"),
     read=matched(
         re.compile(
             rf"^[ \t]*\[?(?:Status: Error, Address: )?<?(?P<address>{ADDRESS})>?,? {{1,20}}"

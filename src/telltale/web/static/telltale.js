@@ -1,9 +1,13 @@
 // What HTML and htmx cannot say by themselves.
 
-// A live update must not close what the reader opened, nor touch the field they type in.
+// A live update must not close what the reader opened, nor touch what they have typed or chosen.
+const isEdited = (name, node) =>
+  (name === "value" && node.defaultValue !== undefined && node.value !== node.defaultValue) ||
+  (name === "checked" && node.checked !== node.defaultChecked) ||
+  (name === "selected" && node.selected !== node.defaultSelected);
 Idiomorph.defaults.ignoreActiveValue = true;
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
-  !(name === "open" && node.tagName === "DETAILS");
+  !(name === "open" && node.tagName === "DETAILS") && !isEdited(name, node);
 
 // Ctrl+Enter or Cmd+Enter sends.
 document.addEventListener("keydown", (event) => {

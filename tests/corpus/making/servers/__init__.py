@@ -10,7 +10,6 @@ SERVERS: tuple[Server, ...] = (
     postfix.POSTFIX_IN_GERMAN,
     exim.EXIM,
     opensmtpd.OPENSMTPD,
-    opensmtpd.OPENSMTPD_WITHOUT_WARNING,
     sendmail.SENDMAIL,
     courier.COURIER,
     dma.DMA,

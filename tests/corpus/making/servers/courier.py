@@ -36,11 +36,11 @@ COURIER = Server(
     ),
     start="/usr/sbin/authdaemond start; courier start; esmtpd start",
     nudge="courier flush",
-    changing=(
-        r"(?<=id )[0-9A-F]{16}\.[0-9A-F]{8}\.[0-9A-F]{8}",
-        r"(?<=Message-ID: <)courier\.[0-9A-F.]+(?=@)",
-        r"(?<=boundary=\"=_)courier[0-9a-z_.-]+(?=\")",
-    ),
+    changing={
+        r"(?<=id )[0-9A-F]{16}\.[0-9A-F]{16}\.[0-9A-F]{8}": "00000000001E4F2A.000000006AE7B2C3.00001F4D",
+        r"(?<=\"=_)[a-z]+(?=_\d\")": "evmsqao",
+        r"(?<=Message-ID: <)courier\.[0-9A-F.]+(?=@)": "courier.6AE7B2C3.00001F4D",
+    },
     cases=(
         "no-such-user",
         "no-such-user-dsn",

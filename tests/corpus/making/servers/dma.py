@@ -12,7 +12,12 @@ DMA = Server(
     # It gives up after five days, and takes the age of a mail from its file.
     nudge="find /var/spool/dma -type f -mmin -60 -exec touch -d '6 days ago' {} +; dma -q1",
     submit="dma -f {sender} {recipients}",
-    changing=(r"(?<=\tid )[0-9a-f.]+", r"(?<=Message-Id: <)[0-9a-f.]+(?=@)", r"(?<=last )\d+(?= seconds)"),
+    most_reports=1,  # it does not warn
+    changing={
+        r"(?<=\tid )[0-9a-f.]+": "1c2e4",
+        r"(?<=Message-Id: <)[0-9a-f.]+(?=@)": "1c2e4",
+        r"(?<=last )\d+(?= seconds)": "432001",
+    },
     cases=(
         "no-such-user",
         "several-fates",

@@ -85,7 +85,11 @@ EXIM = Server(
     prepare="chown root:Debian-exim /etc/exim4/exim4.conf; chmod 640 /etc/exim4/exim4.conf",
     start="exim4 -bd -q1h",
     nudge="exim4 -qff",
-    changing=(_ID, r"(?<=boundary=)[0-9]+(?=-eximdsn)", r"(?<=-eximdsn-)[0-9]+"),
+    changing={
+        r"[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}": "1xAbCd-0002Ef-3G",
+        r"(?<=boundary=)[0-9]+(?=-eximdsn)": "1793620800",
+        r"(?<=-eximdsn-)[0-9]+": "846930886",
+    },
     cases=(
         "no-such-user",
         "no-such-user-dsn",

@@ -44,11 +44,11 @@ SENDMAIL = Server(
     ),
     start="/usr/sbin/sendmail -bd",
     nudge="sendmail -q",
-    changing=(
-        r"(?<=id )[0-9A-Za-z]{8}[0-9]{6,}",
-        r"(?<=Message-Id: <)[0-9A-Za-z.]+(?=@mx)",
-        r"(?<=boundary=\")[0-9A-Za-z.]+(?=/)",
-    ),
+    changing={
+        r"\b[0-9A-Za-z]{8}[0-9]{6}\b": "6A2AbCdE012345",
+        r"(?<=\.)[0-9]{10}(?=/mx\.lamp\.example)": "1793620800",
+        r"(?<=Message-Id: <)[0-9]{12}(?=\.)": "202611021200",
+    },
     cases=(
         "no-such-user",
         "no-such-user-dsn",

@@ -23,6 +23,6 @@ class Server:
     nudge: str = "true"
     # A command that takes a mail on its standard input, with {sender} and {recipients}; "" means SMTP.
     submit: str = ""
-    warns: bool = True  # of a delay, beside giving up in the end
-    # Patterns of what is new in each run beside dates: queue ids, boundaries, process numbers.
-    changing: tuple[str, ...] = ()
+    most_reports: int = 2  # of one mail: a warning that it is late, and that it is given up
+    # What is new in each run beside dates: patterns of queue ids, boundaries, process numbers; how such a thing looks.
+    changing: Mapping[str, str] = field(default_factory=dict)
