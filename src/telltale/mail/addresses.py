@@ -16,12 +16,11 @@ MOST_ADDRESSES = 1_000  # that are taken out of one text
 # The patterns have bounds: no text, however long, makes them look further than one address reaches.
 _ATOM = r"[^\s<>()\[\]{}:;,\"'@|\\]"
 LOCAL_PART = rf"(?:\"(?:[^\"\\\n]|\\.){{1,64}}+\"|(?:{_ATOM}|(?<=\w)'(?=\w)){{1,200}}+)"
-# Chinese and Japanese put no space behind an address: a label that does not begin so ends where they begin.
-_LABEL = r"(?:[^\W\u2e80-\uffff](?:[^\W\u2e80-\uffff]|-){0,62}+|[\u2e80-\uffff][\w-]{0,62}+)"
-DOMAIN = rf"(?:\[[0-9A-Fa-f.:]{{3,50}}\]|{_LABEL}(?:\.{_LABEL}){{0,20}}+)"
+DOMAIN = r"(?:\[[0-9A-Fa-f.:]{3,50}\]|\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+){0,20}+)"
 ADDRESS = rf"{LOCAL_PART}@{DOMAIN}"
 
 _IN_TEXT = re.compile(rf"(?<![^\s<>()\[\]{{}}:;,\"'|]){ADDRESS}(?!@)")
+_WORDS_BEHIND = re.compile(r"(\.[A-Za-z]{2,63})[^\x00-\u2e7f][^.]*$")
 _WHOLE = re.compile(ADDRESS)
 _TYPED = re.compile(r"\s*+([\w-]{1,40}+)\s*;\s*+(.*)", re.DOTALL)
 _COMMENT_BEHIND = re.compile(r"\s{1,5}\([^()]{0,200}\)$")
@@ -83,7 +82,8 @@ def addresses_in(text: str) -> Iterator[str]:
     for number, found in enumerate(_IN_TEXT.finditer(text)):
         if number >= MOST_ADDRESSES:
             return
-        yield found[0].lstrip("*=").rstrip(".")
+        address = found[0].lstrip("*=").rstrip(".")
+        yield address if address.isascii() else _without_words_behind(address)
 
 
 def original_of(address: str) -> str:
@@ -108,6 +108,11 @@ def xtext_undone(text: str) -> str:
 def same(one: str, other: str) -> bool:
     """Whether two spellings name one mailbox, as far as anybody but its own server can tell."""
     return _folded(one) == _folded(other)
+
+
+def _without_words_behind(address: str) -> str:
+    """Chinese and Japanese put no space behind an address: no top-level domain begins "com" and goes on "的"."""
+    return _WORDS_BEHIND.sub(r"\1", address)
 
 
 def _folded(address: str) -> str:
