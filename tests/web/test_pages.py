@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -362,6 +363,18 @@ def test_a_new_desk_leads_to_its_first_admin_and_mailbox(client, db):
     assert Agent.objects.get().is_admin
     assert Mailbox.objects.get().address == "support@lamp.example"
     assert client.get("/").url == reverse("view", args=["open"])
+
+
+def test_an_empty_desk_says_how_mail_gets_there(desk, mailbox):
+    page = desk.get(reverse("view", args=["open"])).content.decode()
+
+    assert "No mail has come yet" in page
+    assert mailbox.address in page
+    assert str(settings.ENVIRONMENT.smtp_listen) in page
+
+
+def test_a_desk_with_conversations_says_nothing_of_first_steps(desk, conversation):
+    assert "No mail has come yet" not in desk.get(reverse("view", args=["open"])).content.decode()
 
 
 def test_the_welcome_page_is_closed_once_there_is_an_agent(client, agent):

@@ -46,8 +46,10 @@ def _nearest(domain: str, known: frozenset[str]) -> str:
     near = []
     for candidate in known:
         right, _, right_end = candidate.partition(".")
+        if end != right_end or len(right) <= _SHORT:
+            continue
         distance = _distance(name, right)
-        if end == right_end and len(right) > _SHORT and distance <= (2 if len(right) >= _LONG else 1):
+        if distance <= (2 if len(right) >= _LONG else 1):
             near.append((distance, candidate))
     return min(near, default=(0, ""))[1]
 

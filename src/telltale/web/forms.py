@@ -182,7 +182,13 @@ class WelcomeForm(DeskForm):
 
     name = forms.CharField(max_length=120, label="Your name", validators=[one_line("A name")])
     email = forms.EmailField(max_length=254, label="Your email address")
-    password = forms.CharField(widget=forms.PasswordInput, max_length=1024, strip=False, label="A password")
+    password = forms.CharField(
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        max_length=1024,
+        strip=False,
+        label="A password",
+        help_text="At least 10 characters.",
+    )
     time_zone = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
     def clean_time_zone(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from telltale.conversations.models import Mailbox
+from telltale.conversations.models import Conversation, Mailbox
 from telltale.web.inbox import BY_SLUG, View, conversations
 from telltale.web.requests import DeskRequest
 
@@ -21,7 +22,14 @@ def home(request: DeskRequest) -> HttpResponse:
 @require_safe
 def view(request: DeskRequest, view: str) -> HttpResponse:
     chosen = _view(view)
-    return render(request, "inbox.html", {"view": chosen, "rows": conversations(chosen, request.user)})
+    context = {
+        "view": chosen,
+        "rows": conversations(chosen, request.user),
+        "is_new": not Conversation.objects.exists(),
+        "mailboxes": Mailbox.objects.order_by("address"),
+        "door": settings.ENVIRONMENT.smtp_listen,
+    }
+    return render(request, "inbox.html", context)
 
 
 @require_safe
