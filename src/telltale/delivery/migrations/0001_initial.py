@@ -460,7 +460,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="report",
             constraint=models.UniqueConstraint(
-                models.F("delivery"), models.F("returned_mail"), name="report_one_per_mail"
+                models.F("delivery"),
+                models.F("returned_mail"),
+                models.F("final_recipient"),
+                name="report_one_per_mail_and_recipient",
             ),
         ),
         migrations.AddConstraint(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
@@ -16,42 +18,25 @@ from telltale.web.views.answers import done, refused
 @require_POST
 def attempts(request: DeskRequest, pk: int) -> HttpResponse:
     """One more try, at once or at a time."""
-    delivery = _delivery(pk)
-    conversation = delivery.message.part.conversation
     form = RetryForm(request.POST)
-    if not form.is_valid():
-        return refused(request, conversation, _first_fault(form))
-    try:
-        actions.retry(delivery, agent=request.user, at=form.time)
-    except actions.NotPossibleError as error:
-        return refused(request, conversation, str(error))
-    return done(request, conversation)
+    return _answer(request, pk, lambda one: actions.retry(one, agent=request.user, at=form.time), form)
 
 
 @require_POST
 def alternatives(request: DeskRequest, pk: int) -> HttpResponse:
     """The same reply to another address."""
-    delivery = _delivery(pk)
-    conversation = delivery.message.part.conversation
     form = AlternativeForm(request.POST)
-    if not form.is_valid():
-        return refused(request, conversation, _first_fault(form))
-    try:
+
+    def send(delivery: Delivery) -> None:
         actions.send_to_another_address(delivery, agent=request.user, address=form.cleaned_data["address"])
-    except actions.NotPossibleError as error:
-        return refused(request, conversation, str(error))
-    return done(request, conversation)
+
+    return _answer(request, pk, send, form)
 
 
 @require_POST
 def cancellation(request: DeskRequest, pk: int) -> HttpResponse:
-    delivery = _delivery(pk)
-    conversation = delivery.message.part.conversation
-    try:
-        actions.cancel(delivery, agent=request.user)
-    except actions.NotPossibleError as error:
-        return refused(request, conversation, str(error))
-    return done(request, conversation)
+    """No more tries."""
+    return _answer(request, pk, lambda one: actions.cancel(one, agent=request.user))
 
 
 @require_POST
@@ -71,8 +56,22 @@ def transcript(request: DeskRequest, pk: int) -> HttpResponse:
     return render(request, "transcript.html", {"heading": "SMTP transcript", "attempt": attempt})
 
 
-def _delivery(pk: int) -> Delivery:
-    return get_object_or_404(Delivery.objects.select_related("message__part__conversation"), pk=pk)
+def _answer(
+    request: DeskRequest,
+    pk: int,
+    act: Callable[[Delivery], object],
+    form: AlternativeForm | RetryForm | None = None,
+) -> HttpResponse:
+    """Do this to the delivery, or say why it cannot be done."""
+    delivery = get_object_or_404(Delivery.objects.select_related("message__part__conversation"), pk=pk)
+    conversation = delivery.message.part.conversation
+    if form and not form.is_valid():
+        return refused(request, conversation, _first_fault(form))
+    try:
+        act(delivery)
+    except actions.NotPossibleError as error:
+        return refused(request, conversation, str(error))
+    return done(request, conversation)
 
 
 def _first_fault(form: AlternativeForm | RetryForm) -> str:
