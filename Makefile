@@ -5,8 +5,8 @@ UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
-# mypy's plugin for Django reads the settings; nothing connects to this database.
-MYPY_ENV := SECRET_KEY=for-the-type-checker-alone-and-therefore-no-secret-at-all-60 \
+# mypy's plugin for Django reads the settings, which know no corpus; nothing connects to this database.
+MYPY_ENV := env -u TELLTALE_CORPUS SECRET_KEY=for-the-type-checker-alone-and-therefore-no-secret-at-all-60 \
 	DATABASE_URL=postgresql:///typecheck TELLTALE_DATA=/tmp/telltale-typecheck
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --no-annotate --python-version 3.11 --upgrade pyproject.toml --extra desk

@@ -22,6 +22,9 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 cluster = Cluster(_folder / "postgres", log=_folder / "postgres.log", durable=False)
 has_own_database = not os.environ.get("DATABASE_URL")
 
+# A folder of labelled mails, whose figures tests/bounce/test_shared_corpus.py holds. The desk knows no such setting.
+CORPUS = os.environ.get("TELLTALE_CORPUS", "")
+
 for name in [name for name in os.environ if name.startswith("TELLTALE_") and name != "TELLTALE_POSTGRES_BIN"]:
     del os.environ[name]  # the tests say themselves what they want
 os.environ["SECRET_KEY"] = "tests-only-" * 5

@@ -22,6 +22,7 @@ from telltale.mail.addresses import address_of, addresses_in, is_address, origin
         ("write to ana@lamp.example. Thanks", ["ana@lamp.example"]),
         ("ana@[192.0.2.1]", ["ana@[192.0.2.1]"]),
         ("*ana@lamp.example*", ["ana@lamp.example"]),
+        ("*@lamp.example", ["*@lamp.example"]),
         ("no address at all, not @ home", []),
         ("a@b@c.example", []),
     ],

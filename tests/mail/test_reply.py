@@ -35,7 +35,7 @@ def test_octets_that_are_no_utf8_stand_as_escapes():
     assert str(SmtpReply.from_wire(b"550 bo\xeete inconnue\r\n")) == r"550 bo\xeete inconnue"
 
 
-@pytest.mark.parametrize("wire", [b"", b"hello\r\n", b"99 short\r\n", b"999 no class\r\n"])
+@pytest.mark.parametrize("wire", [b"", b"hello\r\n", b"99 short\r\n", b"999 no class\r\n", b"5", b"25\r\n"])
 def test_what_is_no_reply_is_refused(wire: bytes):
     with pytest.raises(ValueError, match="three digits"):
         SmtpReply.from_wire(wire)

@@ -158,8 +158,22 @@ def test_a_customers_message_rings_for_its_conversation_and_for_the_list(browser
 
     conversation.refresh_from_db()
     ids = {"conversation": conversation.pk, "version": conversation.version, "part": part.pk}
-    assert page.event() == ("inbox", ids)
     assert page.event() == (f"conversation-{conversation.pk}", ids)
+    assert page.event() == ("inbox", ids)
+
+
+def test_what_changes_the_list_several_times_within_a_moment_is_told_once(browser, conversation):
+    page = browser("inbox", "conversation-5")
+
+    with transaction.atomic():  # so that all bells ring at the same time
+        for number in range(3):
+            publish("message.received", ["inbox"], conversation=number)
+        publish("message.received", ["conversation-5"], conversation=5)
+
+    assert page.event() == ("conversation-5", {"conversation": 5})
+    assert page.event() == ("inbox", {"conversation": 0})
+    publish("message.received", ["inbox"], conversation=6)
+    assert page.event() == ("inbox", {"conversation": 6})
 
 
 def test_a_refusal_rings_with_the_version_that_has_its_note(browser, conversation, reply):
@@ -194,10 +208,10 @@ def test_what_is_rolled_back_rings_no_bell(browser, conversation):
 
 
 def test_the_bell_rings_when_all_is_to_be_seen_and_not_before(browser, conversation):
-    page = browser("inbox")
+    page = browser("conversation-5")
 
     with transaction.atomic():
-        publish("message.received", ["inbox"], conversation=1)
+        publish("message.received", ["conversation-5"], conversation=1)
         Conversation.objects.update(subject="to be seen")
         seen_early = threading.Thread(target=lambda: ring_from_elsewhere(conversation=2))
         seen_early.start()
@@ -207,7 +221,7 @@ def test_the_bell_rings_when_all_is_to_be_seen_and_not_before(browser, conversat
 
 
 def ring_from_elsewhere(**ids: int) -> None:
-    publish("message.received", ["inbox"], **ids)
+    publish("message.received", ["conversation-5"], **ids)
     connection.close()
 
 
@@ -345,12 +359,12 @@ def test_a_stream_is_only_read(web, cookie):
 
 def test_a_browser_that_falls_far_behind_gets_one_resync_instead_of_all():
     subscribers = Subscribers()
-    with subscribers.subscribe(["inbox"]) as events:
+    with subscribers.subscribe(["conversation-5"]) as events:
         for number in range(BACKLOG + 1):
-            subscribers.tell("inbox", str(number))
-        subscribers.tell("inbox", "after it")
+            subscribers.tell("conversation-5", str(number))
+        subscribers.tell("conversation-5", "after it")
 
         assert [events.get_nowait() for _ in range(events.qsize())] == [
             ("resync", "{}"),
-            ("inbox", "after it"),
+            ("conversation-5", "after it"),
         ]

@@ -17,6 +17,7 @@ from telltale.mail.report import NO_DIAGNOSTIC, Action, Diagnostic, RecipientRep
 from telltale.mail.status import EnhancedStatus
 
 LONGEST_STATUS = 1_000_000  # octets of one delivery status that are read
+LONGEST_HOST = 255  # octets of a name, RFC 1035 section 2.3.4
 MOST_RECIPIENTS = 1_000
 
 Fields = list[tuple[str, str]]  # in their order, the names in lower case, the values unfolded
@@ -231,7 +232,7 @@ def _decoded(text: str) -> str:
 def _host(value: str) -> str:
     """ "dns; mx.lamp.example (192.0.2.1)" without type and comment: RFC 3464 section 2.3.5."""
     words = typed(value)[1].partition("(")[0].split()
-    return words[0] if words else ""
+    return words[0][:LONGEST_HOST] if words else ""
 
 
 def _date(value: str, oddities: list[str]) -> datetime | None:
@@ -241,10 +242,12 @@ def _date(value: str, oddities: list[str]) -> datetime | None:
         return _quick_date(*found.groups())
     try:
         date = parsedate_to_datetime(value[:100])
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000": RFC 5322 section 3.3
+        date.astimezone(UTC)  # the year 1 may begin before there is a time in UTC
     except (ValueError, IndexError, OverflowError):
         oddities.append(f"{value[:80]!r} is no date")
         return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000": the time is UTC, RFC 5322 section 3.3
+    return date
 
 
 def _quick_date(

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from telltale.bounce import details, knowledge, sentences, translation, wording
 from telltale.bounce.knowledge import BlockList, Reason, Rule
@@ -23,7 +23,7 @@ from telltale.bounce.patterns import pattern
 from telltale.bounce.translation import ENGLISH, filled, translatable, translator
 from telltale.bounce.verdict import Retry, Verdict
 from telltale.bounce.wording import Saying
-from telltale.mail.report import Action, RecipientReport, Stage
+from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.status import EnhancedStatus
 
 BY_ITSELF = translatable("It is tried again by itself; sending it again would make a duplicate.")
@@ -99,6 +99,17 @@ def explain(report: RecipientReport, *, language: str = ENGLISH) -> Verdict:
 
 
 def _find(report: RecipientReport) -> _Finding:
+    return _found(report.diagnostic_code, report.status, report.remote_mta, report.stage)
+
+
+@lru_cache(maxsize=16)  # a notice may say the same of a thousand recipients
+def _found(
+    diagnostic: Diagnostic, status: EnhancedStatus | None, remote_mta: str, stage: Stage | None
+) -> _Finding:
+    """What is found does not depend on whom the report is about, nor on what became of the mail."""
+    report = RecipientReport(
+        "", Action.FAILED, status, diagnostic_code=diagnostic, remote_mta=remote_mta, stage=stage
+    )
     if report.diagnostic_code.type == "x-local" and (found := _in_our_words(report)):
         return found
     return _in_their_words(report)

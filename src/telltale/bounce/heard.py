@@ -161,9 +161,14 @@ def heard(lines: Iterable[str], *, speaker: str = "") -> Heard:
 
 
 def unfolded(lines: Iterable[str]) -> str:
-    """The lines as one; only where a reply has several lines of its own, each keeps its line."""
+    """The lines as one; only where a reply has several lines of its own, each keeps its line.
+
+    What is behind LONGEST_WORDS is left out.
+    """
     text = ""
     for line in lines:
+        if len(text) > LONGEST_WORDS:
+            break
         words = line.strip()
         if words:
             between = "\n" if text and _is_next_line_of_reply(text, words) else " "
@@ -242,7 +247,7 @@ def _status_of_words(text: str) -> EnhancedStatus | None:
 
 
 def _is_next_line_of_reply(text: str, words: str) -> bool:
-    last = text[text.rfind("\n") + 1 :]
     code = words[:3]
-    at = last.find(f"{code}-")
-    return code.isascii() and code.isdigit() and words[3:4] in ("-", " ", "") and at >= 0
+    if not (code.isascii() and code.isdigit() and words[3:4] in ("-", " ", "")):
+        return False
+    return text.find(f"{code}-", text.rfind("\n") + 1) >= 0

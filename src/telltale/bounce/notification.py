@@ -15,6 +15,7 @@ from telltale.bounce.heard import Heard, status_in
 from telltale.bounce.notice import Notice
 from telltale.bounce.returned import Kind
 from telltale.mail.addresses import typed
+from telltale.mail.decoding import without_surrogates
 from telltale.mail.report import Action, Diagnostic, RecipientReport
 from telltale.mail.status import EnhancedStatus
 
@@ -54,41 +55,47 @@ def _object(text: str) -> dict[str, Any]:
 
 def _bounced(event: dict[str, Any]) -> Iterator[RecipientReport]:
     for recipient in _list(event, "bounce", "bouncedRecipients"):
-        kind, text = typed(str(recipient.get("diagnosticCode", "")))
-        status = EnhancedStatus.parse(str(recipient.get("status", ""))) or status_in(text)
+        kind, text = typed(_text(recipient, "diagnosticCode"))
+        status = EnhancedStatus.parse(_text(recipient, "status")) or status_in(text)
         action = Action.DELAYED if recipient.get("action") == "delayed" else Action.FAILED
         said = Heard(Diagnostic(kind if text else "", text), status)
-        yield report_of(str(recipient.get("emailAddress", "")), said, action)
+        yield report_of(_text(recipient, "emailAddress"), said, action)
 
 
 def _complained(event: dict[str, Any]) -> Iterator[RecipientReport]:
     for recipient in _list(event, "complaint", "complainedRecipients"):
-        yield RecipientReport(str(recipient.get("emailAddress", "")), Action.DELIVERED)
+        yield RecipientReport(_text(recipient, "emailAddress"), Action.DELIVERED)
 
 
 def _delivered(event: dict[str, Any]) -> Iterator[RecipientReport]:
     delivery = event.get("delivery")
     recipients = delivery.get("recipients") if isinstance(delivery, dict) else None
-    answer = str(delivery.get("smtpResponse", "")) if isinstance(delivery, dict) else ""
+    answer = _text(delivery, "smtpResponse") if isinstance(delivery, dict) else ""
     for recipient in recipients if isinstance(recipients, list) else []:
         yield RecipientReport(
-            str(recipient), Action.DELIVERED, diagnostic_code=Diagnostic("smtp" if answer else "", answer)
+            without_surrogates(str(recipient)),
+            Action.DELIVERED,
+            diagnostic_code=Diagnostic("smtp" if answer else "", answer),
         )
 
 
 def _delayed(event: dict[str, Any]) -> Iterator[RecipientReport]:
     for recipient in _list(event, "deliveryDelay", "delayedRecipients"):
-        text = typed(str(recipient.get("diagnosticCode", "")))[1]
+        text = typed(_text(recipient, "diagnosticCode"))[1]
         said = Heard(
-            Diagnostic("smtp" if text else "", text), EnhancedStatus.parse(str(recipient.get("status", "")))
+            Diagnostic("smtp" if text else "", text), EnhancedStatus.parse(_text(recipient, "status"))
         )
-        yield report_of(str(recipient.get("emailAddress", "")), said, Action.DELAYED)
+        yield report_of(_text(recipient, "emailAddress"), said, Action.DELAYED)
 
 
 def _list(event: dict[str, Any], name: str, of_what: str) -> list[dict[str, Any]]:
     about = event.get(name)
     found = about.get(of_what) if isinstance(about, dict) else None
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _text(about: dict[str, Any], name: str) -> str:
+    return without_surrogates(str(about.get(name, "")))
 
 
 _READERS = {"Bounce": _bounced, "Complaint": _complained, "Delivery": _delivered, "DeliveryDelay": _delayed}

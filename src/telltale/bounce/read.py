@@ -22,6 +22,9 @@ from telltale.bounce.reports import delivery_report, notice_in_words, status_gro
 from telltale.bounce.returned import Kind, Returned
 from telltale.mail.mime import parse, walk
 
+MOST_REPORTS = 1_000
+MOST_ODDITIES = 100
+
 
 def read(raw: bytes) -> Returned:
     """What this mail is and says. Never raises: a mail that says nothing of all this is an ordinary one."""
@@ -31,9 +34,9 @@ def read(raw: bytes) -> Returned:
     found = _find(notice, groups)
     return Returned(
         kind=found.kind,
-        reports=found.reports,
+        reports=found.reports[:MOST_REPORTS],
         keys=keys_of(notice, groups),
-        oddities=(*_oddities_of_structure(notice), *found.oddities),
+        oddities=_oddities(notice, found),
         evidence=found.evidence,
     )
 
@@ -56,5 +59,11 @@ def _answer(notice: Notice) -> Finding | None:
     return Finding(Kind.AUTOREPLY, (sign,)) if sign else None
 
 
-def _oddities_of_structure(notice: Notice) -> list[str]:
-    return [oddity for part in notice.parts for oddity in part.oddities]
+def _oddities(notice: Notice, found: Finding) -> tuple[str, ...]:
+    """Those of the structure, then those of what was read; as many as a person will read."""
+    oddities = [oddity for part in notice.parts for oddity in part.oddities]
+    if len(found.reports) > MOST_REPORTS:
+        oddities.append(f"tells of {len(found.reports)} recipients; the first {MOST_REPORTS} were read")
+    oddities += found.oddities
+    more = len(oddities) - MOST_ODDITIES
+    return (*oddities[:MOST_ODDITIES], *([f"and {more} more"] if more > 0 else []))

@@ -21,7 +21,7 @@ from telltale.bounce.sorting import (
     may_be_a_notice,
     signs_of_a_notice,
 )
-from telltale.mail.addresses import is_address, same
+from telltale.mail.addresses import folded, is_address, same
 from telltale.mail.mime import walk
 from telltale.mail.report import Action, RecipientReport
 
@@ -115,7 +115,13 @@ def _mended(reports: list[RecipientReport], notice: Notice) -> list[RecipientRep
         in_words = _with_named_recipients(reports_in_words(notice, dialect_of(notice)), notice)
     if not reports:
         return in_words
-    return [_mend(report, in_words, len(reports)) if _is_poor(report) else report for report in reports]
+    if len(reports) == len(in_words) == 1:
+        return [_mend(reports[0], in_words[0])]
+    by_address = {folded(other.final_recipient): other for other in reversed(in_words)}
+    return [
+        _mend(report, _about_the_same(report, by_address)) if _is_poor(report) else report
+        for report in reports
+    ]
 
 
 def _is_poor(report: RecipientReport) -> bool:
@@ -124,8 +130,7 @@ def _is_poor(report: RecipientReport) -> bool:
     )
 
 
-def _mend(report: RecipientReport, in_words: list[RecipientReport], how_many: int) -> RecipientReport:
-    other = _about_the_same(report, in_words, how_many)
+def _mend(report: RecipientReport, other: RecipientReport | None) -> RecipientReport:
     if other is None:
         return report
     if not is_address(report.final_recipient):
@@ -142,13 +147,10 @@ def _mend(report: RecipientReport, in_words: list[RecipientReport], how_many: in
 
 
 def _about_the_same(
-    report: RecipientReport, in_words: list[RecipientReport], how_many: int
+    report: RecipientReport, by_address: dict[str, RecipientReport]
 ) -> RecipientReport | None:
-    names = [report.final_recipient, report.original_recipient]
-    for other in in_words:
-        if any(same(name, other.final_recipient) for name in names if name):
-            return other
-    return in_words[0] if how_many == len(in_words) == 1 else None
+    names = [name for name in (report.final_recipient, report.original_recipient) if name]
+    return next((by_address[key] for key in map(folded, names) if key in by_address), None)
 
 
 def _with_named_recipients(reports: list[RecipientReport], notice: Notice) -> list[RecipientReport]:

@@ -23,9 +23,10 @@ MOST_WORDS = 1_000
 LONGEST_PHRASE = 5  # words
 LONGEST_WORD = 400  # letters; a Chinese sentence is one word
 # Words, and the ends of sentences. Chinese and Japanese put no space beside "SPF" or "IP".
-_PIECE = r"\w+|[.!?;:,]+(?=\s|$)"
-_PIECE_OF_ANY_SCRIPT = r"[^\W\u2e80-\U0010ffff]+|[^\W\u0000-\u2e7f]+|[.!?;:,]+(?=\s|$)|[。！？；：，、]"
-_FULL_STOP = r"[.!?;]+(?=\s|$)|[。！？；]"
+_ENDING = r"(?<![.!?;:,])[.!?;:,]++(?=\s|$)"
+_PIECE = rf"\w+|{_ENDING}"
+_PIECE_OF_ANY_SCRIPT = rf"[^\W\u2e80-\U0010ffff]+|[^\W\u0000-\u2e7f]+|{_ENDING}|[。！？；：，、]"
+_FULL_STOP = r"(?<![.!?;])[.!?;]++(?=\s|$)|[。！？；]"
 _ADDRESS = r"<?[^\s<>\"'()@]{1,64}@[^\s<>\"'(),;:@]{1,255}>?"
 _NAME = (
     r"\bhttps?:\S+|\bwww\.\S+|\b[\w-]{1,63}(?:\.[\w-]{1,63}){2,9}"

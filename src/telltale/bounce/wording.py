@@ -110,7 +110,8 @@ class Saying:
         """The reply code that the text begins with."""
         code = self.text[:3]
         ends = not self.text[3:4].isalnum() and self.text[3:4] != "."
-        return int(code) if ends and code.isascii() and code.isdigit() and "200" <= code <= "599" else None
+        is_number = len(code) == 3 and code.isascii() and code.isdigit()
+        return int(code) if ends and is_number and "200" <= code <= "599" else None
 
 
 def sayings(text: str) -> tuple[Saying, ...]:

@@ -14,6 +14,7 @@ from telltale import __version__
 from telltale.cli import engine
 
 WRONG = 2  # the exit code for what a person can mend; argparse's own
+DESK = ("django", "psycopg", "uvicorn")  # by these it is known whether the extra "desk" is installed
 INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 
 
@@ -42,10 +43,25 @@ def _explained(command: Callable[[argparse.Namespace], int], options: argparse.N
     from telltale.postgres.errors import PostgresError
 
     try:
+        if command is not _settings:
+            _check_desk()
         return command(options)
     except (SettingsError, PostgresError, CommandError) as error:
         print(error, file=sys.stderr)
         return WRONG
+
+
+def _check_desk() -> None:
+    """Raises CommandError where the base package is here alone: the bounce engine needs no more."""
+    from importlib.util import find_spec
+
+    from telltale.cli.errors import CommandError
+
+    missing = [name for name in DESK if find_spec(name) is None]
+    if missing:
+        raise CommandError(
+            f"The desk is not installed here ({' and '.join(missing)} missing): pip install 'telltale[desk]'"
+        )
 
 
 def _run(_options: argparse.Namespace) -> int:

@@ -20,6 +20,9 @@ DOMAIN = r"(?:\[[0-9A-Fa-f.:]{3,50}\]|\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+){0,20}+)
 ADDRESS = rf"{LOCAL_PART}@{DOMAIN}"
 
 _IN_TEXT = re.compile(rf"(?<![^\s<>()\[\]{{}}:;,\"'|]){ADDRESS}(?!@)")
+_MARKS = re.compile(
+    r"^[*=]++(?!@)"
+)  # "*ana@lamp.example*"; "*@lamp.example" would be left without its local part
 _WORDS_BEHIND = re.compile(r"(\.[A-Za-z]{2,63})[^\x00-\u2e7f][^.]*$")
 _WHOLE = re.compile(ADDRESS)
 _TYPED = re.compile(r"\s*+([\w-]{1,40}+)\s*;\s*+(.*)", re.DOTALL)
@@ -82,7 +85,7 @@ def addresses_in(text: str) -> Iterator[str]:
     for number, found in enumerate(_IN_TEXT.finditer(text)):
         if number >= MOST_ADDRESSES:
             return
-        address = found[0].lstrip("*=").rstrip(".")
+        address = _MARKS.sub("", found[0], count=1).rstrip(".")
         yield address if address.isascii() else _without_words_behind(address)
 
 
@@ -107,17 +110,18 @@ def xtext_undone(text: str) -> str:
 
 def same(one: str, other: str) -> bool:
     """Whether two spellings name one mailbox, as far as anybody but its own server can tell."""
-    return _folded(one) == _folded(other)
+    return folded(one) == folded(other)
+
+
+def folded(address: str) -> str:
+    """What all spellings of one mailbox have in common: for looking up one among many."""
+    local_part, _, domain = address.strip("<> ").rpartition("@")
+    return f"{local_part}@{_ascii_domain(domain)}".lower()
 
 
 def _without_words_behind(address: str) -> str:
     """Chinese and Japanese put no space behind an address: no top-level domain begins "com" and goes on "的"."""
     return _WORDS_BEHIND.sub(r"\1", address)
-
-
-def _folded(address: str) -> str:
-    local_part, _, domain = address.strip("<> ").rpartition("@")
-    return f"{local_part}@{_ascii_domain(domain)}".lower()
 
 
 def _ascii_domain(domain: str) -> str:

@@ -55,6 +55,11 @@ def words_decoded(value: str) -> str:
     return _ENCODED_WORD.sub(_word, _BETWEEN_WORDS.sub("", value))
 
 
+def without_surrogates(text: str) -> str:
+    """With halves of characters as escapes: UTF-7 and JSON can hold one, and no file or database takes it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _codec(octets: bytes, charset: str) -> str:
     if _ESCAPE_OF_ISO_2022 in octets and charset in _ASCII_ALIKE:
         return "iso2022_jp_ext"
@@ -74,14 +79,15 @@ def _japanese(octets: bytes) -> str:
 
 def _decoded(octets: bytes, codec: str) -> str:
     try:
-        return octets.decode(codec, "backslashreplace")
+        text = octets.decode(codec, "backslashreplace")
     except (LookupError, ValueError):  # a codec that decodes no text, or knows no escapes
         return octets.decode("utf-8", "backslashreplace")
+    return text if codec == "utf-8" else without_surrogates(text)
 
 
 def _word(found: re.Match[str]) -> str:
     charset, how, letters = found.groups()
-    octets = letters.encode("utf-8", "surrogateescape")
+    octets = letters.encode("utf-8", "surrogatepass")
     if how in "bB":
         return text_of(base64_decoded(octets), charset)
     return text_of(binascii.a2b_qp(octets, header=True), charset)

@@ -30,7 +30,7 @@ class SmtpReply:
             for line in octets.removesuffix(b"\n").removesuffix(b"\r").replace(b"\r\n", b"\n").split(b"\n")
         )
         code = lines[-1][:3]
-        if not (code.isascii() and code.isdigit() and "200" <= code <= "599"):
+        if not (len(code) == 3 and code.isascii() and code.isdigit() and "200" <= code <= "599"):
             raise ValueError(f"an SMTP reply begins with a code of three digits, not with {lines[-1][:80]!r}")
         return cls(int(code), lines)
 

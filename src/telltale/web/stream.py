@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from random import SystemRandom
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -31,10 +32,13 @@ STREAM_PATH = "/stream"
 KEEP_ALIVE = 15.0  # seconds; proxies close a connection that is silent for a minute
 BACKLOG = 100  # events that a slow browser may be behind; beyond, one resync replaces them all
 MOST_TOPICS = 8
+LIST = "inbox"
+LIST_WITHIN = (0.1, 0.5)  # seconds; what comes in between is told once, and not to all at once
 _TOPIC = re.compile(r"inbox|sandbox|conversation-\d{1,18}")
 
 logger = logging.getLogger(__name__)
 
+Events = asyncio.Queue[tuple[str, str]]  # name and data of each
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -43,11 +47,12 @@ class Subscribers:
     """Who listens to what, in this process."""
 
     def __init__(self) -> None:
-        self._by_topic: defaultdict[str, set[asyncio.Queue[tuple[str, str]]]] = defaultdict(set)
+        self._by_topic: defaultdict[str, set[Events]] = defaultdict(set)
+        self._list_timers: dict[Events, asyncio.TimerHandle] = {}
 
     @contextmanager
-    def subscribe(self, topics: list[str]) -> Iterator[asyncio.Queue[tuple[str, str]]]:
-        queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue(BACKLOG)
+    def subscribe(self, topics: list[str]) -> Iterator[Events]:
+        queue: Events = asyncio.Queue(BACKLOG)
         for topic in topics:
             self._by_topic[topic].add(queue)
         try:
@@ -57,17 +62,36 @@ class Subscribers:
                 self._by_topic[topic].discard(queue)
                 if not self._by_topic[topic]:
                     del self._by_topic[topic]
+            if timer := self._list_timers.pop(queue, None):
+                timer.cancel()
 
     def tell(self, topic: str, data: str) -> None:
+        """Tell at once of a conversation, whose readers wait for it, and within a moment of the list.
+
+        Everybody has a list open, and everything changes it.
+        """
         for queue in self._by_topic.get(topic, ()):
-            _put(queue, (topic, data))
+            if topic == LIST:
+                self._tell_soon(queue, data)
+            else:
+                _put(queue, (topic, data))
+
+    def _tell_soon(self, queue: Events, data: str) -> None:
+        if queue not in self._list_timers:
+            loop = asyncio.get_running_loop()
+            pause = SystemRandom().uniform(*LIST_WITHIN)
+            self._list_timers[queue] = loop.call_later(pause, self._tell_list, queue, data)
+
+    def _tell_list(self, queue: Events, data: str) -> None:
+        del self._list_timers[queue]
+        _put(queue, (LIST, data))
 
     def tell_all(self, name: str) -> None:
         for queue in set().union(*self._by_topic.values()):
             _put(queue, (name, "{}"))
 
 
-def _put(queue: asyncio.Queue[tuple[str, str]], event: tuple[str, str]) -> None:
+def _put(queue: Events, event: tuple[str, str]) -> None:
     if queue.full():
         while not queue.empty():
             queue.get_nowait()
@@ -148,7 +172,7 @@ class Stream:
 
     async def _pump(
         self,
-        events: asyncio.Queue[tuple[str, str]],
+        events: Events,
         send: Send,
         *,
         stop: tuple[asyncio.Task[Any], ...],

@@ -52,6 +52,9 @@ _SAYS_NOTHING = re.compile(
 _WITHIN_A_COMMAND = re.compile(r"(?:RCPT TO|MAIL FROM|user|recipient|for|to):$", re.IGNORECASE)
 
 
+Known = dict[tuple[str, ...], Heard]  # what the lines of a paragraph say
+
+
 @dataclass(slots=True)
 class Entry:
     """One address and the paragraphs that tell of it."""
@@ -89,14 +92,23 @@ def entries(lines: Iterable[str]) -> list[Entry]:
 
 def reports_from(found: Sequence[Entry], *, action: Action, speaker: str = "") -> list[RecipientReport]:
     """One report for each entry."""
-    return [report_of(entry.address, told(entry, speaker=speaker), action, entry.original) for entry in found]
+    known: Known = {}
+    return [
+        report_of(entry.address, told(entry, known, speaker=speaker), action, entry.original)
+        for entry in found
+    ]
 
 
-def told(entry: Entry, *, speaker: str = "") -> Heard:
-    """The reply of a server, in whichever paragraph it stands; else the first that says something."""
+def told(entry: Entry, known: Known, *, speaker: str = "") -> Heard:
+    """The reply of a server, in whichever paragraph it stands; else the first that says something.
+
+    `known` keeps what each paragraph says: a thousand addresses may share one.
+    """
     first = NOTHING
     for paragraph in entry.paragraphs:
-        said = heard(_without_labels(paragraph), speaker=speaker)
+        said = known.get(key := tuple(paragraph))
+        if said is None:
+            said = known[key] = heard(_without_labels(paragraph), speaker=speaker)
         if said.diagnostic.type == "smtp":
             return said
         first = first if first.diagnostic else said

@@ -11,13 +11,13 @@ from telltale.mail.addresses import ADDRESS
 from telltale.mail.report import RecipientReport
 
 _SIGNS = ("you are not a member of this mailing list <", "duplicated message-id in <")
-_LIST = re.compile(rf"[^\n]*<({ADDRESS})>[^\n]*")
+_LIST = re.compile(rf"<({ADDRESS})>")
 
 
 def _read(notice: Notice, speaker: str) -> list[RecipientReport]:
-    for sentence in _LIST.finditer(notice.text):
-        if any(sign in sentence[0].lower() for sign in _SIGNS):
-            return reports(notice, [Entry(sentence[1], [[sentence[0]]])], speaker)
+    for line in notice.text.split("\n"):
+        if any(sign in line.lower() for sign in _SIGNS) and (named := _LIST.search(line)):
+            return reports(notice, [Entry(named[1], [[line]])], speaker)
     return []
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from telltale.bounce.dialects.dialect import Dialect, above, below, reports
 from telltale.bounce.dialects.entries import Entry, entries
 from telltale.bounce.notice import Notice
-from telltale.mail.addresses import ADDRESS, same
+from telltale.mail.addresses import ADDRESS, folded
 from telltale.mail.report import RecipientReport
 
 _LIST = ("the following addresses had", "the following address had")
@@ -38,11 +38,9 @@ class _Refusals:
 def _read(notice: Notice, speaker: str) -> list[RecipientReport]:
     refusals = _in_transcript(below(notice, _TRANSCRIPT)) if _TRANSCRIPT in notice.lower else _Refusals()
     found = _listed(notice)
+    spoken = {folded(address): words for address, words in refusals.by_address.items()}
     for entry in found:
-        spoken = next(
-            (words for address, words in refusals.by_address.items() if same(address, entry.address)), []
-        )
-        entry.paragraphs = [*spoken, *entry.paragraphs]
+        entry.paragraphs = [*spoken.get(folded(entry.address), ()), *entry.paragraphs]
     if not found:
         found = [Entry(address, words) for address, words in refusals.by_address.items()]
     return reports(notice, found, speaker)
