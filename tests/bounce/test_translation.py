@@ -121,7 +121,7 @@ def test_english_loads_no_catalogue():
     """The command that explains one line is asked often, and starts anew each time."""
     code = """
 import sys
-from telltale.bounce.explain import explain
+from telltale.bounce.explaining import explain
 from telltale.mail.report import Action, Diagnostic, RecipientReport
 report = RecipientReport("a@lamp.example", Action.FAILED, diagnostic_code=Diagnostic("smtp", "550 5.1.1 no"))
 explain(report)

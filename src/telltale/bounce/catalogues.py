@@ -26,7 +26,7 @@ from telltale.bounce.translation import ENGLISH, LANGUAGES, LOCALE, catalogue
 
 TEMPLATE = LOCALE / "telltale.pot"
 _PACKAGE = Path(__file__).parent.parent
-_CODE = Path(__file__).with_name("explain.py")
+_CODE = Path(__file__).with_name("explaining.py")
 _TEXTS = ("title", "meaning", "meaning_with_obstacle", "retry_advice")
 _LISTS = {"actions": "step for the agent", "admin_actions": "step for the admin"}
 _HEADER = """\

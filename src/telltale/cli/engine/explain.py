@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from telltale.bounce.explain import explain as explain_report
+from telltale.bounce.explaining import explain as explain_report
 from telltale.bounce.said import report_of
 from telltale.cli.errors import CommandError
 from telltale.mail.report import RecipientReport, Stage
