@@ -112,6 +112,7 @@ def running_desk() -> Iterator[Desk]:
             "TELLTALE_SANDBOX": "on",
             "TELLTALE_DNS": f"127.0.0.1:{ports['dns_port']}",
             "TELLTALE_PORT": str(port),
+            "TELLTALE_UNDO_SEND": "0s",
             "TELLTALE_LOG_LEVEL": "WARNING",
         }
         (folder / "data").mkdir()

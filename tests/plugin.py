@@ -30,5 +30,6 @@ for name in [name for name in os.environ if name.startswith("TELLTALE_") and nam
 os.environ["SECRET_KEY"] = "tests-only-" * 5
 os.environ["TELLTALE_DATA"] = str(_folder / "data")
 os.environ["TELLTALE_HELO"] = "desk.lamp.example"
+os.environ["TELLTALE_UNDO_SEND"] = "0s"  # a test that wants a second thought asks for one
 if has_own_database:
     os.environ["DATABASE_URL"] = cluster.dsn(role=ADMIN)  # only the admin may make a test database

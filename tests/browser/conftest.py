@@ -67,6 +67,7 @@ def running_desk() -> Iterator[RunningDesk]:
         "TELLTALE_DATA": str(folder / "demo"),
         "TELLTALE_PORT": str(port),
         "TELLTALE_SMTP_LISTEN": f"127.0.0.1:{free_port()}",
+        "TELLTALE_UNDO_SEND": "0s",  # a reply that waits for second thoughts has tests of its own
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "telltale", "demo"],

@@ -236,13 +236,13 @@ def test_the_sandbox_page_leads_to_a_trial_of_each_address(page: Page) -> None:
 
 
 def test_the_transcript_shows_the_whole_session(page: Page) -> None:
-    start(page, "no-such-user@google.sandbox.test")
-    failure = note(page, "no-such-user@google.sandbox.test").first
+    start(page, "no-such-user@gmail.example")
+    failure = note(page, "no-such-user@gmail.example").first
     failure.get_by_text("How we know").click()
 
     failure.get_by_role("link", name="SMTP transcript").click()
 
-    expect(page.locator(".transcript")).to_contain_text("RCPT TO:<no-such-user@google.sandbox.test>")
+    expect(page.locator(".transcript")).to_contain_text("RCPT TO:<no-such-user@gmail.example>")
     expect(page.locator(".transcript")).to_contain_text("550-5.1.1")
 
 

@@ -35,7 +35,8 @@ def failed(reply) -> Delivery:
 
 
 def sent_mail(delivery: Delivery):
-    return message_from_bytes(queue.message_content(delivery.message_id), policy=policy.default)
+    with delivery.message.content.open("rb") as file:
+        return message_from_bytes(file.read(), policy=policy.default)
 
 
 def test_a_reply_is_one_message_with_one_delivery_for_each_recipient(conversation, agent):

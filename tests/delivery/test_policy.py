@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from telltale.bounce.verdict import Party, Retry, Verdict
-from telltale.delivery.policy import LIFETIME, GiveUp, RetryAt, next_step
+from telltale.delivery.policy import (
+    LIFETIME,
+    GiveUp,
+    RetryAt,
+    attention_at,
+    next_step,
+    pause_of_destination,
+)
 
 QUEUED_AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -111,3 +118,25 @@ def test_five_days_are_used_and_nobody_is_hammered(reason):
 
     assert LIFETIME - 8 * HOUR <= now - QUEUED_AT <= LIFETIME
     assert attempts < 150
+
+
+@pytest.mark.parametrize(
+    ("reason", "minutes"),
+    [
+        ("mailbox_full", 60),  # as for everything: the usual hour
+        ("domain_not_found", 5),  # waiting brings no domain back
+        ("dns_failure", 10),
+        ("user_unknown", 5),
+        ("greylisted", 12 * 60),  # ends by itself; if it has not by then, it is no greylisting
+        ("auth_submission", 0),  # ours, and it stops everything
+    ],
+)
+def test_each_cause_asks_for_attention_in_its_own_time(reason, minutes):
+    assert attention_at(because(reason), queued_at=QUEUED_AT) == QUEUED_AT + minutes * MINUTE
+
+
+def test_only_a_server_that_finds_us_too_fast_slows_the_whole_destination():
+    assert pause_of_destination(because("rate_limited"), attempts=2) == 10 * MINUTE
+    assert pause_of_destination(because("rate_limited", retry_after=HOUR), attempts=1) == HOUR
+    assert pause_of_destination(because("greylisted"), attempts=1) is None
+    assert pause_of_destination(because("mailbox_full"), attempts=1) is None

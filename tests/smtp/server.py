@@ -128,11 +128,11 @@ class SmtpServer:
 
 @asynccontextmanager
 async def smtp_server(
-    *scripts: str, bytewise: bool = False, tls: ssl.SSLContext | None = None
+    *scripts: str, bytewise: bool = False, tls: ssl.SSLContext | None = None, port: int = 0
 ) -> AsyncIterator[SmtpServer]:
     """A server for as many connections as there are scripts, and a check that all went as written."""
     server = SmtpServer(scripts, bytewise=bytewise, tls=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    listener = await asyncio.start_server(server.meet, "127.0.0.1", 0)
+    listener = await asyncio.start_server(server.meet, "127.0.0.1", port)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

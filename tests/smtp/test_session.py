@@ -12,7 +12,7 @@ from telltale.mail.report import Action, Diagnostic, Stage
 from telltale.mail.status import EnhancedStatus
 from telltale.smtp.route import Hop
 from telltale.smtp.session import Envelope, Outcome, Sessions
-from tests.smtp.conftest import BRIEF, MESSAGE, OpenSessions, Send, nothing_to_note
+from tests.smtp.conftest import BRIEF, MESSAGE, OpenSessions, Send, nothing_to_note, route_to
 from tests.smtp.server import smtp_server
 
 HELLO = """
@@ -483,7 +483,7 @@ def test_our_own_name_must_fit_behind_ehlo(hello: str) -> None:
 
 
 async def test_an_attempt_without_a_hop_is_our_mistake(send: Send) -> None:
-    with pytest.raises(ValueError, match="no hop"):
+    with pytest.raises(ValueError, match="no way"):
         await send()
 
 
@@ -492,7 +492,7 @@ async def test_a_cancelled_attempt_leaves_no_connection_behind(open_sessions: Op
         sessions = open_sessions()
         envelope = Envelope("b-7f3a@desk.example.com", "anna@example.org", MESSAGE)
         attempt = asyncio.create_task(
-            sessions.deliver(envelope, [server.hop()], before_content=nothing_to_note)
+            sessions.deliver(envelope, route_to(server.hop()), before_content=nothing_to_note)
         )
         await server.connected.wait()
         attempt.cancel()

@@ -107,34 +107,29 @@ def _found(
     diagnostic: Diagnostic, status: EnhancedStatus | None, remote_mta: str, stage: Stage | None
 ) -> _Finding:
     """What is found does not depend on whom the report is about, nor on what became of the mail."""
-    report = RecipientReport(
-        "", Action.FAILED, status, diagnostic_code=diagnostic, remote_mta=remote_mta, stage=stage
-    )
-    if report.diagnostic_code.type == "x-local" and (found := _in_our_words(report)):
+    if diagnostic.type == "x-local" and (found := _in_our_words(diagnostic.text, status, stage)):
         return found
-    return _in_their_words(report)
+    return _in_their_words(diagnostic.text, status, knowledge.provider_of(remote_mta), stage)
 
 
-def _in_our_words(report: RecipientReport) -> _Finding | None:
+def _in_our_words(text: str, status: EnhancedStatus | None, stage: Stage | None) -> _Finding | None:
     """What our own client found out: its sentences, else the step at which it stood."""
-    text = wording.unfolded(report.diagnostic_code.text).lower()
-    for rule, _ in knowledge.own_rules().matches(text, provider=""):
+    for rule, _ in knowledge.own_rules().matches(wording.unfolded(text).lower(), provider=""):
         return _Finding(rule.reason, rule.name, rule.meaning)
-    if report.stage in _OWN_STAGE and report.status is None:
-        return _Finding(_OWN_STAGE[report.stage], f"stage:{report.stage}")
+    if stage in _OWN_STAGE and status is None:
+        return _Finding(_OWN_STAGE[stage], f"stage:{stage}")
     return None
 
 
-def _in_their_words(report: RecipientReport) -> _Finding:
+def _in_their_words(text: str, status: EnhancedStatus | None, provider: str, stage: Stage | None) -> _Finding:
     """The first that says something, beginning with the innermost reply; else the last that says nothing."""
-    provider = knowledge.provider_of(report.remote_mta)
-    *quoted, outermost = wording.sayings(report.diagnostic_code.text)
-    around = _in_one_reply(outermost, report.status, provider, report.stage)
+    *quoted, outermost = wording.sayings(text)
+    around = _in_one_reply(outermost, status, provider, stage)
     if around.reason == "expired":
         return around  # what it quotes is the last obstacle
     for saying in quoted:
         at_host = knowledge.provider_of(saying.host) or provider
-        found = _in_one_reply(saying, None, at_host, saying.stage or report.stage)
+        found = _in_one_reply(saying, None, at_host, saying.stage or stage)
         if found.reason != "unknown":
             return found
     return around

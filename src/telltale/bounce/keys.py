@@ -38,9 +38,9 @@ def keys_of(notice: Notice, groups: list[Fields]) -> Keys:
 def _came_to(mail: Part) -> dict[str, None]:
     addresses: dict[str, None] = {}
     for name in _CAME_TO:
-        if name in mail.fields:
-            for value in mail.headers(name)[:MOST_ADDRESSES]:
-                addresses.update(dict.fromkeys(addresses_in(value[:LONGEST_VALUE])))
+        for value in mail.headers(name)[:MOST_ADDRESSES]:
+            for address in addresses_in(value[:LONGEST_VALUE]):
+                addresses[address] = None
     return addresses
 
 

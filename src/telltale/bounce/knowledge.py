@@ -93,7 +93,8 @@ class Rules:
                 yield rule, found
 
     def _likely(self, text: str, provider: str) -> Sequence[Rule]:
-        bits = reduce(or_, map(self._bits_of, _WORD.findall(text)), self._not_asked_for)
+        asked_for = filter(None, map(self._bits_of, _WORD.findall(text)))
+        bits = reduce(or_, asked_for, self._not_asked_for)
         width = len(self._rule_of_way)
         ways = bits & (bits >> width) & (bits >> 2 * width)
         found: dict[Rule, None] = {}

@@ -56,7 +56,10 @@ class Notice:
 
     def first_of(self, types: Iterable[str]) -> Part | None:
         """The first part of one of these types."""
-        return next((self._by_type[name] for name in types if name in self._by_type), None)
+        for name in types:
+            if name in self._by_type:
+                return self._by_type[name]
+        return None
 
     @Lazy
     def report_type(self) -> str:

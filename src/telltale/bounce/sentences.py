@@ -37,6 +37,10 @@ _COLONS = (":", "：", ",", "，", "、")  # the subject stays the same behind t
 # "But" begins another sentence: "the user exists but has no space" is not about a user who is not there.
 _ENDS = ("but", "aber", "jedoch", "mais", "pero", "però", "mas", "maar", "ale", "но", "однако", "але")
 _END, _COLON = -1, -2  # instead of what a word stands for
+ANY_WORD = "*"
+Phrase = tuple[tuple[str, ...], int]  # its words behind the first, and what they stand for
+Phrases = Mapping[str, Sequence[Phrase]]  # that begin with the same word, by the second
+_NO_PHRASES: Phrases = {}
 # These are not spoken of behind a colon or a comma: "Unknown error: user anna" does not say that Anna is unknown.
 _STAYS_BEFORE = ("unknown", "not", "there", "invalid", "error", "other_things")
 
@@ -114,10 +118,15 @@ def _without_names(text: str) -> str:
     return pattern(_NAME).sub(" ", text) if pattern(_DOTTED).search(text) else text
 
 
-def _of_phrases(phrases: Sequence[tuple[tuple[str, ...], int]], following: Sequence[str]) -> int:
+def _of_phrases(phrases: Phrases, following: Sequence[str]) -> int:
     """What those phrases stand for whose other words are the following ones."""
-    following = tuple(map(folded, following))
-    return _all(stands_for for others, stands_for in phrases if _begins_with(following, others))
+    if not following:
+        return 0
+    likely = [*phrases.get(folded(following[0]), ()), *phrases.get(ANY_WORD, ())]
+    if not likely:
+        return 0
+    words = tuple(map(folded, following))
+    return _all(stands_for for others, stands_for in likely if _begins_with(words, others))
 
 
 def _begins_with(words: Sequence[str], wanted: Sequence[str]) -> bool:
@@ -129,19 +138,19 @@ def _begins_with(words: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _of_word(word: str) -> tuple[int, Sequence[tuple[tuple[str, ...], int]]]:
-    """What this word stands for, and the phrases that it begins: their other words and what they stand for."""
+def _of_word(word: str) -> tuple[int, Phrases]:
+    """What this word stands for, and the phrases that it begins."""
     if word in _ENDS or not word[0].isalnum():
-        return (_COLON if word in _COLONS else _END), ()
+        return (_COLON if word in _COLONS else _END), _NO_PHRASES
     if len(word) > LONGEST_WORD or word.isdecimal():
-        return 0, ()
+        return 0, _NO_PHRASES
     plain, tables = folded(word), knowledge.words()
     bits = tables["whole"].get(plain, 0)
     for end in _lengths_of_stems():
         bits |= tables["stems"].get(plain[:end], 0)
     if not plain.isascii():
         bits |= _all(bits for part, bits in tables["parts"].items() if part in plain)
-    return bits, _phrases().get(plain, ())
+    return bits, _phrases().get(plain, _NO_PHRASES)
 
 
 def _all(sets: Iterable[int]) -> int:
@@ -157,11 +166,13 @@ def _lengths_of_stems() -> Sequence[int]:
 
 
 @cache
-def _phrases() -> Mapping[str, Sequence[tuple[tuple[str, ...], int]]]:
-    found: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+def _phrases() -> Mapping[str, Phrases]:
+    """By their first word, then by their second; under ANY_WORD where that is but the beginning of one."""
+    found: dict[str, dict[str, list[Phrase]]] = {}
     for phrase, bits in knowledge.words()["phrases"].items():
         first, *others = phrase.split()
-        found.setdefault(first, []).append((tuple(others), bits))
+        second = ANY_WORD if others[0].endswith("*") else others[0]
+        found.setdefault(first, {}).setdefault(second, []).append((tuple(others), bits))
     return found
 
 

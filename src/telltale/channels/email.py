@@ -13,8 +13,12 @@ from telltale.config.environment import Environment
 from telltale.conversations.models import Mailbox
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.return_path import sign
-from telltale.smtp.route import Hop, NoRoute, Relay, Resolver, Security, mail_hops, make_resolver, relay_hops
+from telltale.smtp.auth import Password
+from telltale.smtp.dsn import DsnRequest
+from telltale.smtp.mta_sts import MtaSts
+from telltale.smtp.route import NoRoute, Relay, Resolver, Security, make_resolver
 from telltale.smtp.session import AttemptResult, Envelope, Outcome, Sessions, TranscriptLine
+from telltale.smtp.ways import Route, direct_route, relay_route
 
 SANDBOX_DOMAINS = (".test", ".example")  # RFC 2606: nobody's; the sandbox answers for them
 
@@ -38,6 +42,7 @@ class WayOut:
     ) -> None:
         self._sessions = sessions
         self._resolver = resolver
+        self._sts = None if sandbox else MtaSts(resolver)
         self._port = port
         self._sandbox = sandbox
 
@@ -51,6 +56,8 @@ class WayOut:
         )
 
     async def close(self) -> None:
+        if self._sts:
+            await self._sts.close()
         await self._sessions.close()
 
     async def deliver(
@@ -59,27 +66,41 @@ class WayOut:
         mailbox: Mailbox,
         content: bytes,
         *,
+        before_contact: Callable[[str], Awaitable[None]],
         before_content: Callable[[], Awaitable[None]],
     ) -> AttemptResult:
-        """One attempt, whatever comes of it."""
+        """One attempt, whatever comes of it.
+
+        `before_contact` is awaited with the first host, before anything goes to it, `before_content` before the
+        first octet of the message does. What they raise ends the attempt and is passed on.
+        """
         started_at = datetime.now(UTC)
         if self._sandbox and not delivery.domain.endswith(SANDBOX_DOMAINS):
             return _nowhere(_outside_the_sandbox(delivery), started_at)
-        relay = relay_of(mailbox)
-        hops = await self._hops(delivery, relay)
-        if isinstance(hops, NoRoute):
-            return _nowhere(hops.to_report(delivery.recipient), started_at)
-        envelope = Envelope(
-            mail_from=return_path(delivery.delivery_id, mailbox), rcpt_to=delivery.recipient, message=content
-        )
-        return await self._sessions.deliver(envelope, hops, before_content=before_content, relay=relay)
+        route = await self._route(delivery, relay_of(mailbox))
+        if isinstance(route, NoRoute):
+            return _nowhere(route.to_report(delivery.recipient), started_at)
+        await before_contact(route.ways[0].hop.host)
+        envelope = _envelope(delivery, mailbox, content)
+        return await self._sessions.deliver(envelope, route, before_content=before_content)
 
-    async def _hops(self, delivery: Addressed, relay: Relay | None) -> tuple[Hop, ...] | NoRoute:
+    async def _route(self, delivery: Addressed, relay: Relay | None) -> Route | NoRoute:
         if relay:
-            return await relay_hops(relay)
-        return await mail_hops(
-            delivery.domain, resolver=self._resolver, port=self._port, ports_from_srv=self._sandbox
+            return await relay_route([relay])
+        return await direct_route(
+            delivery.domain,
+            resolver=self._resolver,
+            sts=self._sts,
+            port=self._port,
+            ports_from_srv=self._sandbox,
         )
+
+
+def _envelope(delivery: Addressed, mailbox: Mailbox, content: bytes) -> Envelope:
+    mail_from = return_path(delivery.delivery_id, mailbox)
+    # The envelope id comes back in reports even where a relay has put its own return path in the place of ours.
+    dsn = DsnRequest(envelope_id=mail_from.partition("@")[0])
+    return Envelope(mail_from=mail_from, rcpt_to=delivery.recipient, message=content, dsn=dsn)
 
 
 def relay_of(mailbox: Mailbox) -> Relay | None:
@@ -89,8 +110,9 @@ def relay_of(mailbox: Mailbox) -> Relay | None:
         host=mailbox.relay_host,
         port=mailbox.relay_port,
         security=Security(mailbox.relay_security),
-        username=mailbox.relay_username,
-        password=mailbox.relay_password,
+        credentials=Password(mailbox.relay_username, mailbox.relay_password)
+        if mailbox.relay_username
+        else None,
     )
 
 

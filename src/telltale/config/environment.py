@@ -213,15 +213,19 @@ def _size(value: str) -> int:
 
 
 def _duration(value: str) -> timedelta:
-    if not re.fullmatch(r"(\d{1,6}[smhd])+", value):
-        raise ValueError("no duration")
-    duration = sum(
-        (timedelta(**{_UNITS[unit]: int(number)}) for number, unit in re.findall(r"(\d+)([smhd])", value)),
-        timedelta(),
-    )
+    duration = _duration_or_none(value)
     if not duration:
         raise ValueError("nothing happens in no time")
     return duration
+
+
+def _duration_or_none(value: str) -> timedelta:
+    if not re.fullmatch(r"(\d{1,6}[smhd])+", value):
+        raise ValueError("no duration")
+    return sum(
+        (timedelta(**{_UNITS[unit]: int(number)}) for number, unit in re.findall(r"(\d+)([smhd])", value)),
+        timedelta(),
+    )
 
 
 def _log_level(value: str) -> str:
@@ -402,8 +406,8 @@ class Environment:
             "TELLTALE_DELIVER_CONCURRENCY",
             _number(1, 1000),
             should_be="a number from 1 to 1000",
-            default="20",
-            doc="How many mails one deliver process sends at the same time.",
+            default="100",
+            doc="How many mails one deliver process sends at the same time; at most 20 of them to one destination.",
             example="50",
         ),
     ]
@@ -438,6 +442,17 @@ class Environment:
             default="1h",
             doc="How long a reply may be delayed before the agent is told to look.",
             example="30m",
+        ),
+    ]
+    undo_send: Annotated[
+        timedelta,
+        Setting(
+            "TELLTALE_UNDO_SEND",
+            _duration_or_none,
+            should_be="a number with s or m behind it; 0s for none",
+            default="10s",
+            doc="How long a reply waits after Send, so that it can be taken back.",
+            example="30s",
         ),
     ]
     lease: Annotated[

@@ -127,6 +127,7 @@ LOGGING = {
 # Telltale's own
 RETRY_FOR = ENVIRONMENT.retry_for
 ATTENTION_AFTER = ENVIRONMENT.attention_after
+UNDO_SEND = ENVIRONMENT.undo_send
 MAX_MESSAGE_SIZE = ENVIRONMENT.max_message_size
 
 # The keys that sign return paths, the current one first: derived, so that one secret serves all.

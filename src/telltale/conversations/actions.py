@@ -52,14 +52,25 @@ def add_part(conversation: Conversation, kind: Part.Kind, **fields: object) -> P
     part = Part.objects.create(
         conversation=conversation, kind=kind, first_version=version, version=version, **fields
     )
-    if kind in (Part.Kind.CUSTOMER_MESSAGE, Part.Kind.REPLY, Part.Kind.INTERNAL_NOTE):
-        prefix = (
-            "" if kind == Part.Kind.CUSTOMER_MESSAGE else "You: " if kind == Part.Kind.REPLY else "Note: "
-        )
-        conversation.peek = prefix + " ".join(part.body.split())[:PEEK]
+    if kind in _PREFIX:
+        conversation.peek = _peek(part)
         conversation.updated_at = part.created_at
         conversation.save(update_fields=["peek", "updated_at"])
     return part
+
+
+_PREFIX = {Part.Kind.CUSTOMER_MESSAGE: "", Part.Kind.REPLY: "You: ", Part.Kind.INTERNAL_NOTE: "Note: "}
+
+
+def _peek(part: Part) -> str:
+    return _PREFIX[Part.Kind(part.kind)] + " ".join(part.body.split())[:PEEK]
+
+
+def show_peek(conversation: Conversation) -> None:
+    """Let the list show the first words of the newest message again, once one has been taken away."""
+    newest = conversation.parts.filter(kind__in=_PREFIX).last()
+    conversation.peek = _peek(newest) if newest else ""
+    conversation.save(update_fields=["peek"])
 
 
 def add_event(conversation: Conversation, text: str, agent: Agent | None = None) -> Part:

@@ -38,6 +38,7 @@ class Mailbox(models.Model):
     reopen_on_failure = models.BooleanField(
         default=True
     )  # a reply that failed re-opens a closed conversation
+    paused_at = models.DateTimeField(null=True, blank=True)  # nothing leaves from here until it goes on
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -114,6 +115,7 @@ class Conversation(models.Model):
 
         FAILED = "failed", "Not delivered"
         UNCERTAIN = "uncertain", "Uncertain"
+        HELD = "held", "Held"
         DELAYED = "delayed", "Delayed"
         NONE = "", "None"
 
@@ -155,7 +157,8 @@ class Conversation(models.Model):
                 condition=Q(state__in=["open", "snoozed", "closed"]), name="conversation_state_known"
             ),
             models.CheckConstraint(
-                condition=Q(alert__in=["", "failed", "uncertain", "delayed"]), name="conversation_alert_known"
+                condition=Q(alert__in=["", "failed", "uncertain", "held", "delayed"]),
+                name="conversation_alert_known",
             ),
             models.CheckConstraint(
                 condition=Q(alert="", alert_text="") | ~Q(alert="") & ~Q(alert_text=""),

@@ -5,18 +5,24 @@ Each verb is one transaction, locks the conversation first, and can be repeated 
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import format_datetime
+from functools import partial
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
-from telltale.conversations.actions import add_event, add_part, advance, announce, contact_for
+from telltale.conversations.actions import add_event, add_part, advance, announce, contact_for, show_peek
 from telltale.conversations.models import Attachment, Conversation, Draft, Mailbox, Part
+from telltale.delivery.destinations import destination_of
+from telltale.delivery.holds import hold, last_proof, reason_to_hold
 from telltale.delivery.models import Delivery, DeliveryNote, OutgoingMessage
 from telltale.delivery.notes import close_note, mark_reply_changed, refresh_alert
 from telltale.delivery.states import Event, State, can
@@ -52,11 +58,15 @@ def send_reply(
     body: str,
     key: uuid.UUID,
     seen_version: int | None = None,
+    leave_at: datetime | None = None,
+    override_holds: bool = False,
 ) -> Part:
     """The reply, one delivery for each recipient, and the bell for the workers: all or nothing.
 
-    The same key a second time gives the part of the first time. With `seen_version`, raises StaleError
-    where a message or reply came in that the page behind the form did not show.
+    It leaves at `leave_at`, by default when the time to undo it is over. What goes to an address that is known
+    to be dead is held, unless `override_holds`. The same key a second time gives the part of the first time.
+    With `seen_version`, raises StaleError where a message or reply came in that the page behind the form did
+    not show.
     """
     conversation = advance(conversation.pk)
     existing = Part.objects.filter(key=key).first()
@@ -77,8 +87,9 @@ def send_reply(
     if draft:
         draft.attachments.update(part=part, draft=None)
         draft.delete()
-    message = _write_message(part, recipients, message_id=part.message_id)
-    _queue(message, recipients)
+    leave_at = leave_at or timezone.now() + settings.UNDO_SEND
+    message = _write_message(part, recipients, message_id=part.message_id, date=leave_at)
+    _queue(conversation, message, recipients, leave_at=leave_at, overridden=override_holds)
     announce(conversation, "reply.queued", part=part.pk)
     return part
 
@@ -105,14 +116,77 @@ def start_conversation(
 
 
 @transaction.atomic
+def take_back(part: Part, *, agent: Agent) -> Draft:
+    """Undo a reply that has not left: it becomes a line that says so, its words and files a draft again.
+
+    Raises NotPossibleError where any of it has been tried.
+    """
+    conversation = advance(part.conversation_id)
+    part = Part.objects.select_for_update().get(pk=part.pk)
+    deliveries = list(Delivery.objects.select_for_update().filter(message__part=part).order_by("pk"))
+    if not deliveries or not all(delivery.is_scheduled for delivery in deliveries):
+        raise NotPossibleError("This reply is on its way and cannot be taken back.")
+    draft = _draft_again(conversation, part, deliveries, agent)
+    for message in part.messages.all():
+        file = message.content
+        message.delete()
+        transaction.on_commit(partial(file.delete, save=False))
+    part.kind, part.message_id, part.from_address = Part.Kind.EVENT, "", ""
+    part.body = f"{agent.name} took back a reply before it left"
+    part.version = conversation.version
+    part.save()
+    show_peek(conversation)
+    announce(conversation, "reply.taken_back", part=part.pk)
+    return draft
+
+
+def _draft_again(
+    conversation: Conversation, part: Part, deliveries: Sequence[Delivery], agent: Agent
+) -> Draft:
+    """The draft with what the reply held; what has been typed since stands behind it."""
+    draft, is_new = Draft.objects.get_or_create(agent=agent, conversation=conversation)
+    draft.body = part.body if is_new or not draft.body.strip() else f"{part.body}\n\n{draft.body}"
+    for role in Delivery.Role:
+        named = [delivery.recipient for delivery in deliveries if delivery.role == role]
+        setattr(draft, role.value, ", ".join(named))
+    draft.save()
+    part.attachments.update(part=None, draft=draft)
+    return draft
+
+
+@transaction.atomic
+def send_now(part: Part, *, agent: Agent) -> None:
+    """Do not wait any longer. Raises NotPossibleError where nothing of it waits for its time."""
+    conversation = advance(part.conversation_id)
+    deliveries = Delivery.objects.select_for_update().filter(message__part=part).order_by("pk")
+    waiting = [delivery for delivery in deliveries if delivery.is_scheduled]
+    if not waiting:
+        raise NotPossibleError("This reply is on its way already.")
+    now = timezone.now()
+    for message in part.messages.all():
+        _write_again(message, date=now)
+    for delivery in waiting:
+        delivery.move(Event.RETRIED, next_attempt_at=now)
+        delivery.queued_at = now
+        delivery.save()
+    part.version = conversation.version
+    part.save(update_fields=["version"])
+    announce(conversation, "reply.queued", part=part.pk)
+    ring(QUEUE)
+
+
+@transaction.atomic
 def retry(delivery: Delivery, *, agent: Agent, at: datetime | None = None) -> None:
     """Try the same mail to the same address again, at once or at a time. Same Message-ID: a copy that
     arrived after all is the same mail to most readers.
     """
     conversation, delivery = _locked(delivery)
     _refuse_impossible(delivery, Event.RETRIED)
+    if delivery.mailbox.paused_at:
+        raise NotPossibleError("This mailbox is paused: nothing leaves before it goes on.")
     now = timezone.now()
     when = max(at or now, now)
+    delivery.overridden = True  # a person has looked at it: no hold stops it a second time
     delivery.move(Event.RETRIED, next_attempt_at=when)
     delivery.queued_at = when  # the lifetime counts anew
     delivery.save()
@@ -129,15 +203,18 @@ def send_to_another_address(delivery: Delivery, *, agent: Agent, address: str) -
     taken = Delivery.objects.filter(message__part=part, recipient__iexact=address)
     if taken.exclude(state__in=[State.FAILED, State.CANCELLED]).exists():
         raise NotPossibleError(f"This reply already goes to {address}: look at its state under the reply.")
-    if delivery.state not in (State.FAILED, State.UNCERTAIN, State.DELAYED, State.QUEUED):
+    if delivery.state not in (State.FAILED, State.UNCERTAIN, State.DELAYED, State.QUEUED, State.HELD):
         raise NotPossibleError(f"The delivery to {delivery.recipient} is {delivery.state} by now.")
-    recipient = Recipient(Delivery.Role(delivery.role), address)
+    recipient, now = Recipient(Delivery.Role(delivery.role), address), timezone.now()
     message = _write_message(
         part,
         [recipient, *_others(part, delivery)],
         message_id=new_message_id(conversation.mailbox.domain),
+        date=now,
     )
-    [alternative] = _queue(message, [recipient], replaces=delivery)
+    [alternative] = _queue(
+        conversation, message, [recipient], leave_at=now, overridden=True, replaces=delivery
+    )
     if can(State(delivery.state), Event.CANCELLED):
         delivery.move(Event.CANCELLED)
         delivery.save()
@@ -198,15 +275,29 @@ def _refuse_stale(conversation: Conversation, seen_version: int, agent: Agent) -
         raise StaleError(f"{who} wrote here while you were writing. Read it, then send if it still fits.")
 
 
-def _write_message(part: Part, recipients: Sequence[Recipient], *, message_id: str) -> OutgoingMessage:
-    content = compose(_as_mail(part, recipients, message_id=message_id))
+def _write_message(
+    part: Part, recipients: Sequence[Recipient], *, message_id: str, date: datetime
+) -> OutgoingMessage:
+    content = compose(_as_mail(part, recipients, message_id=message_id, date=date))
     message = OutgoingMessage(part=part, message_id=message_id, size=len(content))
     message.content.save("message.eml", ContentFile(content), save=False)
     message.save()
     return message
 
 
-def _as_mail(part: Part, recipients: Sequence[Recipient], *, message_id: str) -> Mail:
+def _write_again(message: OutgoingMessage, *, date: datetime) -> None:
+    """The same mail with another date: it leaves at another time than was planned (RFC 5322 section 3.6.1)."""
+    with message.content.open("rb") as file:
+        header, blank, body = file.read().partition(b"\r\n\r\n")
+    stale, line = str(message.content.name), b"Date: " + format_datetime(date).encode("ascii")
+    content = re.sub(rb"(?m)^Date: [^\r\n]*", line, header, count=1) + blank + body
+    message.content.save("message.eml", ContentFile(content), save=False)
+    message.size = len(content)
+    message.save()
+    transaction.on_commit(partial(message.content.storage.delete, stale))
+
+
+def _as_mail(part: Part, recipients: Sequence[Recipient], *, message_id: str, date: datetime) -> Mail:
     conversation = part.conversation
     earlier = list(
         conversation.parts.exclude(message_id="").exclude(pk=part.pk).values_list("message_id", flat=True)
@@ -220,7 +311,7 @@ def _as_mail(part: Part, recipients: Sequence[Recipient], *, message_id: str) ->
         subject=reply_subject(conversation.subject) if answered or earlier else conversation.subject,
         text=part.body,
         message_id=message_id,
-        date=timezone.now(),
+        date=date,
         in_reply_to=earlier[-1] if earlier else "",
         references=earlier,
         attachments=[_attached(attachment) for attachment in part.attachments.all()],
@@ -247,17 +338,36 @@ def _others(part: Part, replaced: Delivery) -> list[Recipient]:
 
 
 def _queue(
-    message: OutgoingMessage, recipients: Sequence[Recipient], *, replaces: Delivery | None = None
+    conversation: Conversation,
+    message: OutgoingMessage,
+    recipients: Sequence[Recipient],
+    *,
+    leave_at: datetime,
+    overridden: bool = False,
+    replaces: Delivery | None = None,
 ) -> list[Delivery]:
+    """One delivery for each recipient; those that must wait are held, with a note that says why."""
+    mailbox = conversation.mailbox
     deliveries = Delivery.objects.bulk_create(
         Delivery(
             message=message,
+            mailbox=mailbox,
             recipient=recipient.address,
             domain=recipient.domain,
+            destination=destination_of(mailbox, recipient.domain),
             role=recipient.role,
             replaces=replaces,
+            queued_at=leave_at,
+            next_attempt_at=leave_at,
+            overridden=overridden,
         )
         for recipient in recipients
     )
+    for delivery in deliveries:
+        because = reason_to_hold(delivery)
+        if because:
+            evidence = last_proof(delivery.recipient) if because == Delivery.Hold.ADDRESS else None
+            hold(conversation, delivery, because, report=evidence)
+    refresh_alert(conversation)
     ring(QUEUE)
     return deliveries

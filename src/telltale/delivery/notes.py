@@ -11,36 +11,46 @@ from datetime import datetime
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
-from telltale.bounce import Verdict
 from telltale.conversations.actions import add_part, mark_changed, set_state
 from telltale.conversations.models import Conversation, Part
 from telltale.delivery.models import Delivery, DeliveryNote, OutgoingMessage, Report
 
-GRAVEST_FIRST = [DeliveryNote.Kind.FAILED, DeliveryNote.Kind.UNCERTAIN, DeliveryNote.Kind.DELAYED]
+GRAVEST_FIRST = [
+    DeliveryNote.Kind.FAILED,
+    DeliveryNote.Kind.UNCERTAIN,
+    DeliveryNote.Kind.HELD,
+    DeliveryNote.Kind.DELAYED,
+]
+QUIET = (DeliveryNote.Kind.DELAYED, DeliveryNote.Kind.HELD)  # nothing has gone wrong for good
 
 
 def write_note(
     conversation: Conversation,
     delivery: Delivery,
-    report: Report,
+    report: Report | None,
     kind: DeliveryNote.Kind,
     *,
-    verdict: Verdict,
-    needs_attention: bool = True,
+    why: str,
+    attention_at: datetime | None = None,
     gave_up: bool = False,
 ) -> DeliveryNote:
-    """Tell the agents. A delay that is known already is brought up to date; all else is a new note."""
+    """Tell the agents, in short `why`. What is known already is brought up to date; all else is a new note.
+
+    What went wrong asks for attention at once; a delay or a hold from `attention_at` on, and None is never.
+    """
     note = open_note(delivery)
-    if note and note.kind == kind == DeliveryNote.Kind.DELAYED:
+    needs_attention = kind not in QUIET or (attention_at is not None and attention_at <= timezone.now())
+    if note and note.kind == kind and kind in QUIET:
         note.report = report
         note.needs_attention = note.needs_attention or needs_attention
+        note.attention_at = attention_at
         note.save()
         mark_changed(conversation, note.part_id)
         return note
     if note:
         _close(note, DeliveryNote.Closed.OVERTAKEN, conversation=conversation)
-    part = add_part(conversation, Part.Kind.DELIVERY_NOTE, body=_in_short(delivery, verdict))
-    if kind != DeliveryNote.Kind.DELAYED:
+    part = add_part(conversation, Part.Kind.DELIVERY_NOTE, body=_in_short(delivery, why))
+    if kind not in QUIET:
         _reopen(conversation)
     return DeliveryNote.objects.create(
         part=part,
@@ -48,13 +58,14 @@ def write_note(
         report=report,
         kind=kind,
         needs_attention=needs_attention,
+        attention_at=attention_at,
         gave_up=gave_up,
     )
 
 
-def _in_short(delivery: Delivery, verdict: Verdict) -> str:
+def _in_short(delivery: Delivery, why: str) -> str:
     """What the list says behind "Not delivered to": the address and why."""
-    return f"{delivery.recipient}: {verdict.title[:1].lower()}{verdict.title[1:]}"
+    return f"{delivery.recipient}: {why[:1].lower()}{why[1:]}"
 
 
 def open_note(delivery: Delivery) -> DeliveryNote | None:

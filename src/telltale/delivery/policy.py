@@ -27,6 +27,21 @@ _MINUTES = {
 }
 _OTHERWISE = (5, 15, 30, 60, 120, 180)
 
+# How long a delay may last before it asks for an agent's attention, where the usual hour is wrong: a domain that is
+# not there will not come back by waiting, and greylisting always ends by itself. If it has not by then, it is none.
+_ATTENTION_MINUTES = {
+    "greylisted": 12 * 60,
+    "domain_not_found": 5,
+    "no_route": 5,
+    "dns_failure": 10,
+    "user_unknown": 5,
+    "mailbox_disabled": 5,
+    "relay_unreachable": 5,
+    "auth_submission": 0,  # ours, and it stops everything
+    "account_disabled": 0,
+}
+_TOO_FAST = ("rate_limited", "too_many_connections")
+
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
@@ -46,8 +61,23 @@ def next_step(
     verdict: Verdict, *, attempts: int, queued_at: datetime, now: datetime, lifetime: timedelta = LIFETIME
 ) -> RetryAt | GiveUp:
     """What the queue does after the temporary answer to try number `attempts` (counted from 1)."""
-    steps = _MINUTES.get(verdict.reason, _OTHERWISE)
-    pause = timedelta(minutes=steps[min(attempts, len(steps)) - 1])
-    if verdict.retry_after is not None:
-        pause = min(max(verdict.retry_after, SOONEST), LATEST)
+    pause = _pause(verdict, attempts)
     return GiveUp(lifetime) if now + pause > queued_at + lifetime else RetryAt(now + pause)
+
+
+def _pause(verdict: Verdict, attempts: int) -> timedelta:
+    if verdict.retry_after is not None:
+        return min(max(verdict.retry_after, SOONEST), LATEST)
+    steps = _MINUTES.get(verdict.reason, _OTHERWISE)
+    return timedelta(minutes=steps[min(attempts, len(steps)) - 1])
+
+
+def attention_at(verdict: Verdict, *, queued_at: datetime, usual: timedelta = ATTENTION_AFTER) -> datetime:
+    """When a delay for this cause, of a delivery queued then, asks for an agent's attention."""
+    minutes = _ATTENTION_MINUTES.get(verdict.reason)
+    return queued_at + (usual if minutes is None else timedelta(minutes=minutes))
+
+
+def pause_of_destination(verdict: Verdict, *, attempts: int) -> timedelta | None:
+    """For how long nothing more goes to the whole destination: where it said that we are too fast."""
+    return _pause(verdict, attempts) if verdict.reason in _TOO_FAST else None

@@ -9,86 +9,35 @@ Rule 3: a lease that ran out before the content went out is queued again; one th
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Min
+from django.db import connection, transaction
 from django.utils import timezone
 
 from telltale.bounce import Verdict, explain
 from telltale.conversations.actions import advance, announce, mark_changed, touch_health
-from telltale.conversations.models import Conversation, Mailbox
-from telltale.delivery.models import Attempt, Delivery, DeliveryNote, OutgoingMessage
-from telltale.delivery.notes import close_note, mark_reply_changed, refresh_alert, write_note
-from telltale.delivery.policy import RetryAt, next_step
+from telltale.conversations.models import Conversation
+from telltale.delivery import incidents
+from telltale.delivery.attempts import as_columns
+from telltale.delivery.destinations import Answered, hear, slow_down
+from telltale.delivery.holds import WHY, hold, tell_of_change
+from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Incident
+from telltale.delivery.notes import close_note, write_note
+from telltale.delivery.policy import RetryAt, attention_at, next_step, pause_of_destination
 from telltale.delivery.reports import conclude_early, judge, keep_report
-from telltale.delivery.states import WAITING, Event, State, can
+from telltale.delivery.states import Event, State, can
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.smtp.session import AttemptResult, Outcome
 
 LONGEST_FAULT = 1_000  # characters of an error of ours
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One delivery that this worker has under its lease, with all that it needs to try it."""
-
-    delivery_id: int
-    attempt_id: int
-    recipient: str
-    domain: str
-    message_id: int
-    mailbox_id: int
+PAST_THE_DOOR = (Stage.RCPT, Stage.DATA, Stage.CONTENT)  # whoever answers here is up and talks to us
 
 
 class LeaseLostError(RuntimeError):
     """Another worker may have this delivery by now: do not send its content."""
-
-
-@transaction.atomic
-def claim(owner: uuid.UUID, *, most: int, lease: timedelta) -> list[Claim]:
-    """Take up to `most` deliveries whose time has come, oldest first, and open an attempt for each."""
-    now = timezone.now()
-    deliveries = list(
-        Delivery.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("message__part__conversation")
-        .filter(state__in=WAITING, next_attempt_at__lte=now)
-        .order_by("next_attempt_at")[:most]
-    )
-    for delivery in deliveries:
-        delivery.move(Event.CLAIMED)
-        delivery.attempt_count += 1
-        delivery.lease_owner, delivery.lease_until = owner, now + lease
-    Delivery.objects.bulk_update(
-        deliveries,
-        ["state", "next_attempt_at", "settled_at", "attempt_count", "lease_owner", "lease_until"],
-    )
-    attempts = Attempt.objects.bulk_create(
-        Attempt(delivery=delivery, number=delivery.attempt_count, started_at=now) for delivery in deliveries
-    )
-    return [_as_claim(attempt) for attempt in attempts]
-
-
-def _as_claim(attempt: Attempt) -> Claim:
-    delivery = attempt.delivery
-    return Claim(
-        delivery_id=delivery.pk,
-        attempt_id=attempt.pk,
-        recipient=delivery.recipient,
-        domain=delivery.domain,
-        message_id=delivery.message_id,
-        mailbox_id=delivery.message.part.conversation.mailbox_id,
-    )
-
-
-def next_due() -> datetime | None:
-    """When the next waiting delivery wants its try; None where nothing waits."""
-    waiting = Delivery.objects.filter(state__in=WAITING)
-    due: datetime | None = waiting.aggregate(at=Min("next_attempt_at"))["at"]
-    return due
 
 
 def extend_leases(owner: uuid.UUID, attempt_ids: Iterable[int], *, lease: timedelta) -> None:
@@ -97,23 +46,21 @@ def extend_leases(owner: uuid.UUID, attempt_ids: Iterable[int], *, lease: timede
     mine.update(lease_until=timezone.now() + lease)
 
 
-def mark_content_started(attempt_id: int) -> None:
-    """Commit that the content goes out now, before its first octet does.
+_MARK = """
+    UPDATE delivery_attempt SET content_started_at = clock_timestamp()
+    WHERE id = ANY(%s) AND ended_at IS NULL
+    RETURNING id
+"""
 
-    Raises LeaseLostError where this attempt has been closed for us meanwhile.
+
+def mark_content_started(attempt_ids: Sequence[int]) -> set[int]:
+    """Commit that the content of these goes out now, before its first octet does.
+
+    Returns those that may go: the others have been taken for lost meanwhile, and may be somebody else's.
     """
-    marked = Attempt.objects.filter(pk=attempt_id, ended_at=None).update(content_started_at=timezone.now())
-    if not marked:
-        raise LeaseLostError(f"attempt {attempt_id} was taken for lost before its content went out")
-
-
-def mailbox(mailbox_id: int) -> Mailbox:
-    return Mailbox.objects.get(pk=mailbox_id)
-
-
-def message_content(message_id: int) -> bytes:
-    with OutgoingMessage.objects.get(pk=message_id).content.open("rb") as file:
-        return bytes(file.read())
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK, [list(attempt_ids)])
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 @transaction.atomic
@@ -124,8 +71,12 @@ def record_result(attempt_id: int, result: AttemptResult) -> None:
     came_late = attempt.ended_at is not None
     _close_attempt(attempt, result)
     attempt.save()
+    if result.remote_host:
+        heard = {delivery.destination: Answered(attempt.provider, result.size_limit)}
+        hear(heard, took_one=result.outcome == Outcome.ACCEPTED)
     if result.outcome == Outcome.ACCEPTED:
         _accept(conversation, delivery)
+        incidents.recovered([attempt.provider])
     elif result.report and not came_late:
         unconfirmed = result.outcome == Outcome.UNCERTAIN
         _refuse(conversation, delivery, attempt, result.report, unconfirmed=unconfirmed)
@@ -133,7 +84,7 @@ def record_result(attempt_id: int, result: AttemptResult) -> None:
         _refuse_late(conversation, delivery, result.report)
     if result.outcome in (Outcome.ACCEPTED, Outcome.UNCERTAIN):
         conclude_early(conversation, delivery, attempt)
-    _tell_of_change(conversation, delivery)
+    tell_of_change(conversation, delivery, "delivery.changed")
 
 
 @transaction.atomic
@@ -143,7 +94,20 @@ def record_fault(attempt_id: int, error: Exception) -> None:
     if attempt.ended_at is None:
         what = f"failed {{when}}: {type(error).__name__}: {error}"
         _end_without_answer(conversation, attempt.delivery, attempt, what)
-        _tell_of_change(conversation, attempt.delivery)
+        tell_of_change(conversation, attempt.delivery, "delivery.changed")
+
+
+@transaction.atomic
+def hold_back(attempt_id: int, incident_id: int) -> None:
+    """This one was not tried: its provider takes none of our mail at the moment, and others find out when."""
+    conversation, attempt = _lock(attempt_id)
+    if attempt.ended_at is not None:
+        return
+    delivery, incident = attempt.delivery, Incident.objects.select_related("report").get(pk=incident_id)
+    delivery.attempt_count -= 1
+    attempt.delete()
+    hold(conversation, delivery, Delivery.Hold.INCIDENT, report=incident.report, incident=incident)
+    tell_of_change(conversation, delivery, "delivery.held")
 
 
 def _lock(attempt_id: int) -> tuple[Conversation, Attempt]:
@@ -154,12 +118,6 @@ def _lock(attempt_id: int) -> tuple[Conversation, Attempt]:
     conversation = advance(conversation_id)
     attempts = Attempt.objects.select_related("delivery__message").select_for_update(of=("self", "delivery"))
     return conversation, attempts.get(pk=attempt_id)
-
-
-def _tell_of_change(conversation: Conversation, delivery: Delivery) -> None:
-    mark_reply_changed(conversation, delivery.message)
-    refresh_alert(conversation)
-    announce(conversation, "delivery.changed", delivery=delivery.pk)
 
 
 def _end_without_answer(conversation: Conversation, delivery: Delivery, attempt: Attempt, what: str) -> None:
@@ -183,24 +141,9 @@ def _end_without_answer(conversation: Conversation, delivery: Delivery, attempt:
 
 
 def _close_attempt(attempt: Attempt, result: AttemptResult) -> None:
-    attempt.ended_at = result.ended_at
-    attempt.outcome = result.outcome.value
-    attempt.stage = result.stage.value
-    attempt.remote_host = result.remote_host
-    attempt.remote_ip = result.remote_ip or None
-    attempt.tls_version = result.tls_version
-    attempt.tls_verified = result.tls_verified
-    attempt.queue_id = result.queue_id[:255]
-    attempt.reply = without_nul(str(result.reply)) if result.reply else ""
-    attempt.transcript = [
-        [line.at.isoformat(timespec="milliseconds"), line.who, without_nul(line.text)]
-        for line in result.transcript
-    ]
-
-
-def without_nul(text: str) -> str:
-    """PostgreSQL stores no NUL; it stands as its escape, so that no octet is lost."""
-    return text.replace("\0", "\\x00")
+    provider = incidents.provider_of(result.remote_host, attempt.delivery.domain)
+    for name, value in as_columns(result, provider).items():
+        setattr(attempt, name, value)
 
 
 def _accept(conversation: Conversation, delivery: Delivery) -> None:
@@ -219,6 +162,7 @@ class _Consequence:
     event: Event
     kind: DeliveryNote.Kind
     next_attempt_at: datetime | None = None
+    hold: Delivery.Hold | None = None
 
     @property
     def gave_up(self) -> bool:
@@ -235,8 +179,12 @@ def _refuse(
 ) -> None:
     verdict = explain(report)
     stored = keep_report(delivery, report, verdict=verdict, attempt=attempt)
-    consequence = _consequence(delivery, report, verdict, unconfirmed=unconfirmed)
-    delivery.move(consequence.event, next_attempt_at=consequence.next_attempt_at)
+    incident = None if unconfirmed else incidents.note_failure(delivery, stored)
+    if verdict.reason not in incidents.WIDE and report.stage in PAST_THE_DOOR:
+        incidents.answered(attempt.provider)
+    consequence = _consequence(delivery, report, verdict, unconfirmed=unconfirmed, incident=incident)
+    _mind_the_pace(delivery, verdict, consequence)
+    delivery.move(consequence.event, next_attempt_at=consequence.next_attempt_at, because=consequence.hold)
     delivery.save()
     if consequence.kind == DeliveryNote.Kind.FAILED:
         judge(delivery, report, verdict, proven=True)
@@ -245,8 +193,8 @@ def _refuse(
         delivery,
         stored,
         consequence.kind,
-        verdict=verdict,
-        needs_attention=consequence.kind != DeliveryNote.Kind.DELAYED or is_long(delivery),
+        why=WHY[consequence.hold] if consequence.hold else verdict.title,
+        attention_at=attention_at(verdict, queued_at=delivery.queued_at, usual=settings.ATTENTION_AFTER),
         gave_up=consequence.gave_up,
     )
 
@@ -260,14 +208,21 @@ def _refuse_late(conversation: Conversation, delivery: Delivery, report: Recipie
     delivery.move(Event.REPORTED_FAILED)
     delivery.save()
     judge(delivery, report, verdict, proven=True)
-    write_note(conversation, delivery, stored, DeliveryNote.Kind.FAILED, verdict=verdict)
+    write_note(conversation, delivery, stored, DeliveryNote.Kind.FAILED, why=verdict.title)
 
 
 def _consequence(
-    delivery: Delivery, report: RecipientReport, verdict: Verdict, *, unconfirmed: bool
+    delivery: Delivery,
+    report: RecipientReport,
+    verdict: Verdict,
+    *,
+    unconfirmed: bool,
+    incident: Incident | None,
 ) -> _Consequence:
     if unconfirmed:
         return _Consequence(Event.UNCONFIRMED, DeliveryNote.Kind.UNCERTAIN)
+    if incident:
+        return _Consequence(Event.HELD, DeliveryNote.Kind.HELD, hold=Delivery.Hold.INCIDENT)
     if report.action == Action.FAILED:
         return _Consequence(Event.REFUSED, DeliveryNote.Kind.FAILED)
     step = next_step(
@@ -282,9 +237,11 @@ def _consequence(
     return _Consequence(Event.GIVEN_UP, DeliveryNote.Kind.FAILED)
 
 
-def is_long(delivery: Delivery) -> bool:
-    """Whether a person has waited long for this one."""
-    return timezone.now() - delivery.queued_at >= settings.ATTENTION_AFTER
+def _mind_the_pace(delivery: Delivery, verdict: Verdict, consequence: _Consequence) -> None:
+    """Where they say that we are too fast, everything to them slows down, not only this delivery."""
+    pause = pause_of_destination(verdict, attempts=delivery.attempt_count)
+    if pause and consequence.event == Event.DELAYED:
+        slow_down(delivery.destination, pause)
 
 
 def rescue_lost() -> int:
@@ -309,15 +266,14 @@ def _rescue(delivery_id: int) -> bool:
         delivery.save()
     else:  # a second time: this very message may be what ends our processes, so it waits, and people learn of it
         _end_without_answer(conversation, delivery, attempt, "ended {when}")
-    _tell_of_change(conversation, delivery)
+    tell_of_change(conversation, delivery, "delivery.changed")
     return True
 
 
 def ask_for_attention() -> int:
     """Turn delays that have become long for a person into notes that ask for attention. Returns how many."""
-    since = timezone.now() - settings.ATTENTION_AFTER
     long_ones = DeliveryNote.objects.filter(
-        kind=DeliveryNote.Kind.DELAYED, closed_at=None, needs_attention=False, delivery__queued_at__lt=since
+        closed_at=None, needs_attention=False, attention_at__lt=timezone.now()
     )
     return sum(_ask_for_attention(note_id) for note_id in long_ones.values_list("pk", flat=True))
 

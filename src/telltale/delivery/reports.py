@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from telltale.bounce import Verdict, explain
 from telltale.conversations.actions import advance, announce, touch_health
 from telltale.conversations.models import Conversation, RawMail
+from telltale.delivery import incidents
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Report
 from telltale.delivery.notes import close_note, mark_reply_changed, refresh_alert, write_note
+from telltale.delivery.policy import attention_at
 from telltale.delivery.states import Event, State, can
 from telltale.mail.report import Action, RecipientReport
 
@@ -38,6 +41,9 @@ def keep_report(
         diagnostic_type=_kept(report.diagnostic_code.type, 64),
         diagnostic_text=_kept(report.diagnostic_code.text),
         remote_mta=_kept(report.remote_mta, 255),
+        provider=attempt.provider
+        if attempt
+        else incidents.provider_of(report.remote_mta, delivery.domain)[:255],
         stage=report.stage.value if report.stage else "",
         other_fields=[[_kept(name), _kept(value)] for name, value in report.other_fields],
         reason=verdict.reason,
@@ -92,11 +98,12 @@ def _conclude(
     state = State(delivery.state)
     if report.action == Action.FAILED and can(state, Event.REPORTED_FAILED):
         is_news = state != State.FAILED
+        incidents.note_failure(delivery, stored)
         delivery.move(Event.REPORTED_FAILED)
         delivery.save()
         judge(delivery, report, verdict, proven=stored.proven)
         if is_news:
-            write_note(conversation, delivery, stored, DeliveryNote.Kind.FAILED, verdict=verdict)
+            write_note(conversation, delivery, stored, DeliveryNote.Kind.FAILED, why=verdict.title)
     elif report.action == Action.DELIVERED and can(state, Event.REPORTED_DELIVERED):
         delivery.move(Event.REPORTED_DELIVERED)
         delivery.save()
@@ -104,5 +111,10 @@ def _conclude(
         close_note(delivery, DeliveryNote.Closed.DELIVERED, conversation=conversation)
     elif report.action == Action.DELAYED and state == State.ACCEPTED:
         write_note(
-            conversation, delivery, stored, DeliveryNote.Kind.DELAYED, verdict=verdict, needs_attention=False
+            conversation,
+            delivery,
+            stored,
+            DeliveryNote.Kind.DELAYED,
+            why=verdict.title,
+            attention_at=attention_at(verdict, queued_at=timezone.now(), usual=settings.ATTENTION_AFTER),
         )

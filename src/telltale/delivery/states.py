@@ -18,7 +18,7 @@ class State(StrEnum):
     FAILED = "failed"  # it did not arrive, and nothing goes on by itself
     UNCERTAIN = "uncertain"  # handed over, but the answer never came
     CANCELLED = "cancelled"  # taken back before it left
-    HELD = "held"  # waits for a person
+    HELD = "held"  # waits for a person, or for a provider to recover
 
 
 class Event(StrEnum):
@@ -56,6 +56,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.GIVEN_UP: State.FAILED,
         Event.UNCONFIRMED: State.UNCERTAIN,
         Event.RELEASED: State.QUEUED,
+        Event.HELD: State.HELD,  # its provider refuses everybody's mail: an incident
     },
     State.DELAYED: {
         Event.CLAIMED: State.SENDING,
@@ -82,10 +83,15 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.REPORTED_FAILED: State.FAILED,
         Event.RETRIED: State.QUEUED,
     },
-    State.CANCELLED: {},
+    State.CANCELLED: {
+        Event.ACCEPTED: State.ACCEPTED,  # as above: it was on its way already, and that is the truth
+    },
     State.HELD: {
         Event.UNHELD: State.QUEUED,
+        Event.RETRIED: State.QUEUED,  # an agent wants it out, whatever holds it
         Event.CANCELLED: State.CANCELLED,
+        Event.GIVEN_UP: State.FAILED,  # held for longer than anybody waits for an answer
+        Event.ACCEPTED: State.ACCEPTED,  # as above
     },
 }
 

@@ -11,9 +11,10 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TypeVar
@@ -22,22 +23,53 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
 
 import django
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 from django.utils import timezone
 
 django.setup()
 
 from telltale.channels.email import WayOut  # noqa: E402  (needs Django to be set up)
-from telltale.delivery import queue  # noqa: E402
-from telltale.delivery.queue import Claim, LeaseLostError  # noqa: E402
+from telltale.conversations.models import Mailbox  # noqa: E402
+from telltale.delivery import destinations, holds, incidents, queue  # noqa: E402
+from telltale.delivery.acceptances import Acceptance, record_acceptances  # noqa: E402
+from telltale.delivery.batches import Batches  # noqa: E402
+from telltale.delivery.claims import Claim, claim  # noqa: E402
+from telltale.delivery.contents import Contents  # noqa: E402
+from telltale.delivery.queue import LeaseLostError  # noqa: E402
 from telltale.events.bell import QUEUE, listen  # noqa: E402
+from telltale.smtp.session import AttemptResult, Outcome  # noqa: E402
 
 DATABASE_THREADS = 4
 LONGEST_NAP = 5.0  # seconds: what no bell announces (a lease that ran out) is found by looking
+SHORTEST_NAP = 0.02  # seconds, where something is due that another worker has just locked
+MOST_IN_A_BATCH = 100
+GATHER = 0.004  # seconds between two batches, and between two claims, of a worker that is busy
+RECENT = 1.0  # seconds for which what is known of mailboxes and incidents is good enough
 DATABASE_AGAIN = 1.0  # seconds between two tries to record an answer while the database is away
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What hardly ever changes, and every try needs."""
+
+    mailboxes: Mapping[int, Mailbox]
+    obstructions: Mapping[str, incidents.Obstruction]  # by provider
+
+
+def _surroundings() -> Surroundings:
+    return Surroundings(Mailbox.objects.in_bulk(), incidents.obstructions())
+
+
+class HeldBackError(Exception):
+    """This delivery is not tried: its provider takes no mail of ours at the moment."""
+
+    def __init__(self, incident_id: int) -> None:
+        super().__init__(f"held back by incident {incident_id}")
+        self.incident_id = incident_id
 
 
 class Worker:
@@ -52,6 +84,11 @@ class Worker:
         self._tries: dict[asyncio.Task[None], int] = {}  # to the attempt that each is busy with
         self._wake = asyncio.Event()
         self._stopping = False
+        self._surroundings = Surroundings({}, {})
+        self._looked_around = -RECENT
+        self._contents = Contents(self._read_content)
+        self._start_content = Batches(self._mark_content_started, most=MOST_IN_A_BATCH, gather=GATHER)
+        self._accept = Batches(self._record_acceptances, most=MOST_IN_A_BATCH, gather=GATHER)
 
     def stop(self) -> None:
         self._stopping = True
@@ -66,6 +103,7 @@ class Worker:
             while not self._stopping:
                 self._wake.clear()
                 claimed = await self._claim()
+                await asyncio.sleep(GATHER)
                 if not claimed or len(self._tries) >= self._concurrency:
                     await self._sleep()
             if self._tries:
@@ -81,12 +119,21 @@ class Worker:
         free = self._concurrency - len(self._tries)
         if free <= 0:
             return 0
-        claims = await self._in_database(partial(queue.claim, self.owner, most=free, lease=self._lease))
-        for claim in claims:
-            task = asyncio.create_task(self._try(claim), name=f"delivery {claim.delivery_id}")
-            self._tries[task] = claim.attempt_id
+        claims = await self._in_database(partial(claim, self.owner, most=free, lease=self._lease))
+        if claims:
+            await self._look_around({one.mailbox_id for one in claims})
+        for one in claims:
+            task = asyncio.create_task(self._try(one), name=f"delivery {one.delivery_id}")
+            self._tries[task] = one.attempt_id
             task.add_done_callback(self._tried)
         return len(claims)
+
+    async def _look_around(self, mailboxes: set[int]) -> None:
+        """Know the mailboxes and the incidents as they were a second ago at most."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_around >= RECENT or not mailboxes <= self._surroundings.mailboxes.keys():
+            self._surroundings = await self._in_database(_surroundings)
+            self._looked_around = now
 
     def _tried(self, task: asyncio.Task[None]) -> None:
         del self._tries[task]
@@ -100,23 +147,62 @@ class Worker:
             await self._talk(claim)
         except LeaseLostError as error:
             logger.warning("%s", error)
+        except HeldBackError as held_back:
+            await self._in_database(partial(queue.hold_back, claim.attempt_id, held_back.incident_id))
         except Exception as error:  # whatever it is, the agent must learn of it
             logger.exception("delivery %s failed by our own fault", claim.delivery_id)
             await self._in_database(partial(queue.record_fault, claim.attempt_id, error))
 
     async def _talk(self, claim: Claim) -> None:
-        content = await self._in_database(partial(queue.message_content, claim.message_id))
-        started = partial(self._in_database, partial(queue.mark_content_started, claim.attempt_id))
-        mailbox = await self._in_database(partial(queue.mailbox, claim.mailbox_id))
-        result = await self._way_out.deliver(claim, mailbox, content, before_content=started)
-        await self._in_database(partial(queue.record_result, claim.attempt_id, result))
+        async with self._contents.of(claim.file, size=claim.size) as content:
+            result = await self._way_out.deliver(
+                claim,
+                self._surroundings.mailboxes[claim.mailbox_id],
+                content,
+                before_contact=partial(self._hold_back, claim),
+                before_content=partial(self._before_content, claim),
+            )
+        if result.outcome != Outcome.ACCEPTED or await self._needs_care(claim, result):
+            await self._in_database(partial(queue.record_result, claim.attempt_id, result))
+
+    async def _hold_back(self, claim: Claim, host: str) -> None:
+        """Raise HeldBackError where this host's provider takes no mail of ours, unless this one may find out."""
+        obstruction = self._surroundings.obstructions.get(incidents.provider_of(host, claim.domain))
+        if obstruction is None or claim.is_overridden:
+            return
+        is_due = obstruction.probe_at <= timezone.now()
+        if not is_due or not await self._in_database(partial(incidents.take_probe, obstruction.incident_id)):
+            raise HeldBackError(obstruction.incident_id)
+
+    async def _before_content(self, claim: Claim) -> None:
+        if not await self._start_content(claim.attempt_id, None):
+            raise LeaseLostError(f"attempt {claim.attempt_id} was taken for lost before its content went out")
+
+    async def _needs_care(self, claim: Claim, result: AttemptResult) -> bool:
+        """Record an acceptance together with others. True where it has to be recorded by itself."""
+        try:
+            return await self._accept(claim.attempt_id, Acceptance(claim, result))
+        except Exception:  # one of them broke the batch: each on its own, so that only that one suffers
+            logger.exception("a batch of acceptances could not be recorded")
+            return True
+
+    async def _read_content(self, file: str) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _read, file)
+
+    async def _mark_content_started(self, batch: Mapping[int, None]) -> Callable[[int], bool]:
+        started = await self._in_database(partial(queue.mark_content_started, list(batch)))
+        return started.__contains__
+
+    async def _record_acceptances(self, batch: Mapping[int, Acceptance]) -> Callable[[int], bool]:
+        left = await self._in_database(partial(record_acceptances, batch))
+        return left.__contains__
 
     async def _sleep(self) -> None:
-        """Until a bell rings, a try ends, the next delivery is due, or it is time to look again."""
-        due = await self._in_database(queue.next_due)
+        """Until a bell rings, a try ends, the next destination is ready, or it is time to look again."""
+        ready = await self._in_database(destinations.next_ready)
         nap = LONGEST_NAP
-        if due is not None and len(self._tries) < self._concurrency:
-            nap = min(max((due - timezone.now()).total_seconds(), 0.0), LONGEST_NAP)
+        if ready is not None and len(self._tries) < self._concurrency:
+            nap = min(max((ready - timezone.now()).total_seconds(), SHORTEST_NAP), LONGEST_NAP)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), nap)
 
@@ -137,7 +223,11 @@ class Worker:
             if await self._in_database(queue.rescue_lost):
                 self._wake.set()
             await self._in_database(queue.ask_for_attention)
-            await asyncio.sleep(LONGEST_NAP)
+            await self._in_database(incidents.close_faded)
+            if await self._in_database(holds.settle):
+                self._wake.set()
+            else:
+                await asyncio.sleep(LONGEST_NAP)
 
     async def _in_database(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread; for as long as the database is away, again and again."""
@@ -148,6 +238,11 @@ class Worker:
             except (OperationalError, InterfaceError) as error:
                 logger.warning("the database is away, next try in %s s: %s", DATABASE_AGAIN, error)
                 await asyncio.sleep(DATABASE_AGAIN)
+
+
+def _read(file: str) -> bytes:
+    with default_storage.open(file, "rb") as stored:
+        return bytes(stored.read())
 
 
 def _with_live_connection(work: Callable[[], T]) -> T:

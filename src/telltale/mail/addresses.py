@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 LONGEST_ADDRESS = 320  # characters: 64 before the @, 255 behind it, RFC 5321 section 4.5.3.1
 LONGEST_FIELD = 2_000  # characters of a field that holds one address
@@ -20,9 +21,7 @@ DOMAIN = r"(?:\[[0-9A-Fa-f.:]{3,50}\]|\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+){0,20}+)
 ADDRESS = rf"{LOCAL_PART}@{DOMAIN}"
 
 _IN_TEXT = re.compile(rf"(?<![^\s<>()\[\]{{}}:;,\"'|]){ADDRESS}(?!@)")
-_MARKS = re.compile(
-    r"^[*=]++(?!@)"
-)  # "*ana@lamp.example*"; "*@lamp.example" would be left without its local part
+_MARKS = "*="  # "*ana@lamp.example*"
 _WORDS_BEHIND = re.compile(r"(\.[A-Za-z]{2,63})[^\x00-\u2e7f][^.]*$")
 _WHOLE = re.compile(ADDRESS)
 _TYPED = re.compile(r"\s*+([\w-]{1,40}+)\s*;\s*+(.*)", re.DOTALL)
@@ -82,10 +81,10 @@ def addresses_in(text: str) -> Iterator[str]:
     """The addresses in a text or a header, in their order, each as it is written there."""
     if "@" not in text:
         return
-    for number, found in enumerate(_IN_TEXT.finditer(text)):
-        if number >= MOST_ADDRESSES:
-            return
-        address = _MARKS.sub("", found[0], count=1).rstrip(".")
+    for found in islice(_IN_TEXT.finditer(text), MOST_ADDRESSES):
+        address = found[0].rstrip(".")
+        if address[0] in _MARKS:
+            address = _without_marks(address)
         yield address if address.isascii() else _without_words_behind(address)
 
 
@@ -117,6 +116,12 @@ def folded(address: str) -> str:
     """What all spellings of one mailbox have in common: for looking up one among many."""
     local_part, _, domain = address.strip("<> ").rpartition("@")
     return f"{local_part}@{_ascii_domain(domain)}".lower()
+
+
+def _without_marks(address: str) -> str:
+    """ "*@lamp.example" keeps them: it would be left without its local part."""
+    unmarked = address.lstrip(_MARKS)
+    return address if unmarked.startswith("@") else unmarked
 
 
 def _without_words_behind(address: str) -> str:

@@ -70,7 +70,8 @@ class Part:
 
     def headers(self, name: str) -> list[str]:
         """All fields of this name (in lower case), each unfolded."""
-        return [unfolded(value) for value in self.fields.get(name, ())]
+        values = self.fields.get(name)
+        return [unfolded(value) for value in values] if values else []
 
     def words(self, name: str) -> str:
         """The first field of this name with its encoded words read."""

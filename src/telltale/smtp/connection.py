@@ -1,74 +1,45 @@
-"""One SMTP session with one host: RFC 5321 sections 3.1 to 3.8, STARTTLS (RFC 3207), AUTH (RFC 4954).
+"""One SMTP session with one host, from connecting to QUIT: RFC 5321 sections 3.1 to 3.8, STARTTLS, AUTH.
 
-Rule 1: before the content nothing is delivered. Where a host refuses the session or is lost, try the next.
-Rule 2: once the final dot is written, only the host's own answer says what became of the message.
+Rule: a host that does not take the session says nothing about the message; another may take it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import NoReturn
-
-from aiosmtplib.auth import auth_login_encode, auth_plain_encode
-from aiosmtplib.esmtp import parse_esmtp_extensions
 
 from telltale.mail.reply import SmtpReply
 from telltale.mail.report import Stage
 from telltale.mail.status import EnhancedStatus
-from telltale.smtp.envelope import Envelope, with_ascii_domain
-from telltale.smtp.obstacle import Obstacle, Outcome, Stopped, TlsFailed
-from telltale.smtp.route import Hop, Relay, Security
-from telltale.smtp.transcript import Transcript
-from telltale.smtp.wire import (
-    PROTOCOL_BROKEN,
-    SERVICE_CLOSING,
-    Wire,
-    WireFault,
-    with_dots_doubled,
-    with_line_ends,
+from telltale.smtp.auth import (
+    Credentials,
+    Mechanism,
+    NoToken,
+    OAuth2,
+    challenge_in_words,
+    password_mechanism,
+    token_mechanism,
 )
+from telltale.smtp.dane import anchor_named, own_certificate_named
+from telltale.smtp.dialogue import Dialogue, Timeouts, by_code
+from telltale.smtp.envelope import Envelope
+from telltale.smtp.extensions import Extensions
+from telltale.smtp.obstacle import Next, Outcome, Stopped, TlsFailed
+from telltale.smtp.route import Security
+from telltale.smtp.tls import Handshake, Need, Step, TlsFacts, Trust
+from telltale.smtp.transaction import Transaction
+from telltale.smtp.transcript import Transcript
+from telltale.smtp.ways import Way
+from telltale.smtp.wire import CRYPTOGRAPHIC_FAILURE, SERVICE_CLOSING, Wire, WireFault
 
 NO_ANSWER = EnhancedStatus(4, 4, 1)
 SECURITY_NOT_SUPPORTED = EnhancedStatus(4, 7, 4)
-MESSAGE_TOO_LARGE = EnhancedStatus(5, 3, 4)
-NON_ASCII_NOT_SUPPORTED = EnhancedStatus(5, 6, 7)
+NOT_SIGNED_IN = EnhancedStatus(4, 7, 8)  # RFC 4954 section 6, with the class of what may be mended
 
 _NO_EHLO = {500, 502}  # RFC 5321 section 3.2: such a server may know HELO
-_BEFORE_MAIL = {Stage.CONNECT, Stage.EHLO, Stage.STARTTLS, Stage.AUTH}
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait at each step, in seconds: RFC 5321 section 4.5.3.2, where it names a step."""
-
-    connect: float = 30
-    greeting: float = 300
-    hello: float = 300
-    tls: float = 60
-    auth: float = 120
-    mail: float = 300
-    rcpt: float = 300
-    data: float = 120
-    block: float = 180  # until the kernel has taken the next part of the content
-    content: float = 600  # for the answer to the final dot
-    reset: float = 20  # on a connection that is used again; a slow one is replaced
-    quit: float = 5  # nobody waits for a goodbye
-
-
-RFC_5321 = Timeouts()
-
-
-class Tls(StrEnum):
-    """What we ask of TLS on a connection."""
-
-    VERIFIED = "verified"  # the certificate must be that of the host
-    UNVERIFIED = "unverified"  # encrypt, to whomever: RFC 7435
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,46 +48,47 @@ class Client:
 
     hello: str
     timeouts: Timeouts
-    verifying: ssl.SSLContext
-    unverifying: ssl.SSLContext
+    trust: Trust
 
 
 class Connection:
-    """A session with one host, from connecting to QUIT: one message after another, never two at once.
+    """One message after another, never two at once. Every method but `reset` and `quit` may raise `Stopped`."""
 
-    Every method but `reset` and `quit` raises `Stopped` where the way ends.
-    """
-
-    def __init__(self, client: Client, hop: Hop, relay: Relay | None, transcript: Transcript) -> None:
-        self.hop = hop
-        self.relay = relay
-        self.transcript = transcript  # that of the attempt which uses the connection now
+    def __init__(self, client: Client, way: Way, transcript: Transcript) -> None:
+        self.way = way
         self.messages = 0  # transactions begun
-        self.tls_version = ""
-        self.tls_verified: bool | None = None
+        self.opened_at = time.monotonic()
+        self.tls: TlsFacts | None = None
+        self.extensions = Extensions()
         self._client = client
         self._timeouts = client.timeouts
-        self._wire: Wire | None = None
-        self._ehlo: SmtpReply | None = None
-        self._extensions: dict[str, str] = {}
-        self._auth_methods: list[str] = []
+        self._dialogue = Dialogue(way, transcript, client.timeouts)
 
     @property
     def is_usable(self) -> bool:
-        return self._wire is not None and self._wire.is_usable
+        return self._dialogue.opened is not None and self._dialogue.opened.is_usable
 
-    async def open(self, tls: Tls) -> None:
+    @property
+    def content_octets(self) -> int:
+        """Of the message sent last, as far as it went: dots doubled, without the final dot."""
+        return self._dialogue.opened.content_octets if self._dialogue.opened else 0
+
+    def belongs_to(self, transcript: Transcript) -> None:
+        """From here on, what is said goes into this transcript."""
+        self._dialogue.transcript = transcript
+
+    async def open(self, step: Step) -> None:
         """Connect, and get as far as MAIL. Raises `TlsFailed` where the connection is gone because of TLS."""
         try:
             await self._connect()
-            if self.relay and self.relay.security is Security.TLS:
-                await self._handshake(tls)
+            if self.way.relay and self.way.relay.security is Security.TLS:
+                await self._handshake(step)
             await self._greet()
             await self._say_hello()
-            if tls is not Tls.NONE and not self.tls_version:
-                await self._start_tls(tls)
-            if self.relay and self.relay.username:
-                await self._sign_in(self.relay)
+            if step.handshake is not Handshake.NONE and not self.tls:
+                await self._start_tls(step)
+            if self.way.relay and self.way.relay.credentials:
+                await self._sign_in(self.way.relay.credentials)
         except BaseException:
             self.abort()
             raise
@@ -124,13 +96,9 @@ class Connection:
     async def send(self, envelope: Envelope, before_content: Callable[[], Awaitable[None]]) -> SmtpReply:
         """One transaction; the reply that accepted the message."""
         self.messages += 1
-        octets = with_line_ends(envelope.message)
+        self._dialogue.wire.content_octets = 0
         try:
-            await self._mail(envelope, octets)
-            await self._rcpt(envelope)
-            await self._data()
-            await before_content()
-            return await self._content(octets)
+            return await Transaction(self._dialogue, self.extensions, envelope).run(before_content)
         except Stopped:
             raise
         except BaseException:  # cancelled, or the caller's database failed: the server must not wait
@@ -140,7 +108,7 @@ class Connection:
     async def reset(self) -> bool:
         """Whether the connection stands ready for another message: RSET, RFC 5321 section 4.1.1.5."""
         try:
-            reply = await self._say(Stage.MAIL, "RSET", seconds=self._timeouts.reset)
+            reply = await self._dialogue.say(Stage.MAIL, "RSET", seconds=self._timeouts.reset)
         except Stopped:
             return False
         except BaseException:
@@ -150,247 +118,175 @@ class Connection:
 
     async def quit(self) -> None:
         """Say goodbye, RFC 5321 section 3.8, and close the connection whatever is answered."""
-        if self._wire is None:
+        wire = self._dialogue.opened
+        if wire is None:
             return
         try:
-            if self._wire.is_usable:
-                await self._say(Stage.CONTENT, "QUIT", seconds=self._timeouts.quit)
-            await self._wire.disconnect(seconds=self._timeouts.quit)
+            if wire.is_usable:
+                await self._dialogue.say(Stage.CONTENT, "QUIT", seconds=self._timeouts.quit)
+            await wire.disconnect(seconds=self._timeouts.quit)
         except Stopped:
             pass  # it hung up first; the session is over either way
         finally:
             self.abort()
 
     def abort(self) -> None:
-        if self._wire is not None:
-            self._wire.abort()
+        self._dialogue.abort()
 
     # As far as MAIL.
 
     async def _connect(self) -> None:
+        hop, seconds = self.way.hop, self._timeouts.connect
         loop = asyncio.get_running_loop()
-        seconds = self._timeouts.connect
         try:
             async with asyncio.timeout(seconds):
-                _, self._wire = await loop.create_connection(Wire, self.hop.address, self.hop.port)
+                _, self._dialogue.opened = await loop.create_connection(Wire, hop.address, hop.port)
         except OSError as fault:  # a TimeoutError of ours has no errno
             words = (
                 os.strerror(fault.errno).lower() if fault.errno else f"timed out after {seconds:g} seconds"
             )
-            raise self._found(Stage.CONNECT, words, NO_ANSWER) from fault
-        self.transcript.we_found(f"connected to {self.hop}")
+            raise self._dialogue.found(Stage.CONNECT, words, NO_ANSWER) from fault
+        self._dialogue.transcript.we_found(f"connected to {hop}")
 
     async def _greet(self) -> None:
-        reply = await self._hear(Stage.CONNECT, self._open_wire.greeting(seconds=self._timeouts.greeting))
+        greeting = self._dialogue.wire.greeting(seconds=self._timeouts.greeting)
+        reply = await self._dialogue.hear(Stage.CONNECT, greeting)
         if reply.code != 220:
-            self._refused(Stage.CONNECT, reply)
+            raise self._no_session(Stage.CONNECT, reply)
 
     async def _say_hello(self) -> None:
         hello, seconds = self._client.hello, self._timeouts.hello
-        reply = await self._say(Stage.EHLO, f"EHLO {hello}", seconds=seconds)
+        reply = await self._dialogue.say(Stage.EHLO, f"EHLO {hello}", seconds=seconds)
         if reply.code in _NO_EHLO:
-            reply = await self._say(Stage.EHLO, f"HELO {hello}", seconds=seconds)
+            reply = await self._dialogue.say(Stage.EHLO, f"HELO {hello}", seconds=seconds)
         if reply.code != 250:
-            self._refused(Stage.EHLO, reply)
-        self._ehlo = reply
-        self._extensions, self._auth_methods = parse_esmtp_extensions(reply.text)
+            raise self._no_session(Stage.EHLO, reply)
+        self.extensions = Extensions.of(reply)
 
-    async def _start_tls(self, tls: Tls) -> None:
-        """STARTTLS: a must with a relay, welcome with any other host (opportunistic, RFC 7435)."""
-        if "starttls" not in self._extensions:
-            if self.relay:
-                words = "offers no STARTTLS, which the set-up of this relay asks for; nothing was sent"
-                raise self._found(Stage.STARTTLS, words, SECURITY_NOT_SUPPORTED)
-            self.transcript.we_found("no TLS: the server does not offer STARTTLS")
+    async def _start_tls(self, step: Step) -> None:
+        """STARTTLS, RFC 3207: a must or welcome, as the policy has it."""
+        policy = self.way.policy
+        if "starttls" not in self.extensions:
+            if policy.is_mandatory:
+                words = f"offers no STARTTLS, and {policy.because}; nothing was sent"
+                raise self._dialogue.found(Stage.STARTTLS, words, SECURITY_NOT_SUPPORTED)
+            self._dialogue.transcript.we_found("no TLS: the server does not offer STARTTLS")
             return
-        reply = await self._say(Stage.STARTTLS, "STARTTLS", seconds=self._timeouts.tls)
+        reply = await self._dialogue.say(Stage.STARTTLS, "STARTTLS", seconds=self._timeouts.tls)
         if reply.code == 220:
-            await self._handshake(tls)
+            await self._handshake(step)
             await self._say_hello()  # RFC 3207 section 4.2: forget what was said in clear
-        elif self.relay or reply.code == SERVICE_CLOSING:
-            self._refused(Stage.STARTTLS, reply)
+        elif policy.is_mandatory or reply.code == SERVICE_CLOSING:
+            raise self._dialogue.refused(Stage.STARTTLS, reply, Outcome.DELAYED, Next.HOST)
         else:
-            self.transcript.we_found("no TLS: the server refused to begin it")
+            self._dialogue.transcript.we_found("no TLS: the server refused to begin it")
 
-    async def _handshake(self, tls: Tls) -> None:
-        verified = tls is Tls.VERIFIED
-        context = self._client.verifying if verified else self._client.unverifying
+    async def _handshake(self, step: Step) -> None:
+        wire, context = self._dialogue.wire, self._client.trust.context(step)
         try:
-            await self._open_wire.handshake(context, host=self.hop.host, seconds=self._timeouts.tls)
+            await wire.handshake(context, host=self.way.hop.host, seconds=self._timeouts.tls)
         except WireFault as fault:
-            stopped = self._found(Stage.STARTTLS, fault.text, fault.status)
-            raise TlsFailed(stopped.obstacle, untrusted=fault.untrusted) from fault
-        self.tls_version, self.tls_verified = self._open_wire.tls_version, verified
-        trust = "verified" if verified else "not verified"
-        self.transcript.we_found(f"{self.tls_version}, certificate {trust}")
+            raise self._tls_failed(fault.text, fault.status, untrusted=fault.untrusted) from fault
+        self.tls = self._tls_facts(step)
+        self._dialogue.transcript.we_found(str(self.tls))
 
-    async def _sign_in(self, relay: Relay) -> None:
-        """AUTH PLAIN or LOGIN, RFC 4954. A refusal is about our set-up, so no message fails for it."""
-        if "plain" in self._auth_methods:
-            token = auth_plain_encode(relay.username, relay.password).decode()
-            reply = await self._say_secretly("AUTH PLAIN", token)
-        elif "login" in self._auth_methods:
-            reply = await self._sign_in_by_login(relay)
+    def _tls_facts(self, step: Step) -> TlsFacts:
+        session = self._dialogue.wire.tls
+        if session is None:
+            raise RuntimeError("TLS without a session")
+        host = self.way.hop.host
+        if step.handshake is Handshake.VERIFYING:
+            return TlsFacts.of(session, verified=True, verification=f"for {host} by an authority")
+        if step.handshake is Handshake.ANCHORED:
+            return TlsFacts.of(session, verified=True, verification=f"for {host} by DANE (trust anchor)")
+        if self.way.policy.need is Need.DANE:
+            return TlsFacts.of(session, verified=True, verification=f"for {host} by DANE ({self._tlsa()})")
+        return TlsFacts.of(session, verified=False, verification=step.why)
+
+    def _tlsa(self) -> str:
+        """The record that names the server's certificate; without one, the end of this connection."""
+        records, chain = self.way.policy.tlsa, self._dialogue.wire.certificate_chain
+        named = own_certificate_named(records, chain[0]) if chain else None
+        if named:
+            return str(named)
+        anchor = anchor_named(records, chain)
+        raise self._tls_failed("its certificate does not fit", CRYPTOGRAPHIC_FAILURE, anchor=anchor)
+
+    def _tls_failed(
+        self, words: str, status: EnhancedStatus, *, untrusted: str = "", anchor: bytes = b""
+    ) -> TlsFailed:
+        if self.way.policy.is_mandatory:
+            words = f"{words}; {self.way.policy.because}, so nothing was sent"
+        self.abort()
+        stopped = self._dialogue.found(Stage.STARTTLS, words, status)
+        return TlsFailed(stopped.obstacle, untrusted=untrusted, anchor=anchor)
+
+    # Signing in. A refusal is about our set-up, so no message fails for it, and no other address is tried.
+
+    async def _sign_in(self, credentials: Credentials) -> None:
+        if isinstance(credentials, OAuth2):
+            reply = await self._sign_in_by_token(credentials)
         else:
-            offered = ", ".join(self._auth_methods).upper() or "nothing"
-            words = f"offers no way to sign in that we know (PLAIN or LOGIN); it offers {offered}"
-            raise self._found(Stage.AUTH, words, SECURITY_NOT_SUPPORTED)
+            mechanism = password_mechanism(credentials, self.extensions.auth_mechanisms)
+            secrets = (credentials.password,)
+            reply = await self._authenticate(mechanism, "PLAIN or LOGIN", secrets)
         if reply.code != 235:
-            self._refused(Stage.AUTH, reply)
+            raise self._dialogue.refused(Stage.AUTH, reply, Outcome.DELAYED, _after_refused_login(reply))
 
-    async def _sign_in_by_login(self, relay: Relay) -> SmtpReply:
-        reply = await self._say(Stage.AUTH, "AUTH LOGIN", seconds=self._timeouts.auth)
-        for secret in auth_login_encode(relay.username, relay.password):
+    async def _sign_in_by_token(self, credentials: OAuth2) -> SmtpReply:
+        """A token may have expired while we kept it: after a refusal one more is asked for, and tried once."""
+        token = await self._token(credentials, refused="")
+        reply = await self._authenticate_by_token(credentials, token)
+        if not reply.is_permanent:
+            return reply
+        self._dialogue.transcript.we_found("the access token was refused: asking for a new one")
+        renewed = await self._token(credentials, refused=token)
+        if renewed == token or not self.is_usable:
+            return reply
+        return await self._authenticate_by_token(credentials, renewed)
+
+    async def _token(self, credentials: OAuth2, *, refused: str) -> str:
+        try:
+            return await credentials.token(refused)
+        except NoToken as fault:
+            words = f"no access token for {credentials.username} could be had: {fault}"
+            raise self._dialogue.found(Stage.AUTH, words, NOT_SIGNED_IN, next_=Next.RELAY) from fault
+
+    async def _authenticate_by_token(self, credentials: OAuth2, token: str) -> SmtpReply:
+        mechanism = token_mechanism(credentials.username, token, self.extensions.auth_mechanisms)
+        return await self._authenticate(mechanism, "XOAUTH2", (token,))
+
+    async def _authenticate(
+        self, mechanism: Mechanism | None, wanted: str, secrets: tuple[str, ...]
+    ) -> SmtpReply:
+        if mechanism is None:
+            offered = ", ".join(self.extensions.auth_mechanisms) or "nothing"
+            words = f"offers no way to sign in that we can go ({wanted}); it offers {offered}"
+            raise self._dialogue.found(Stage.AUTH, words, SECURITY_NOT_SUPPORTED, next_=Next.RELAY)
+        secrets = (mechanism.initial, *mechanism.answers, *secrets)
+        verb = f"AUTH {mechanism.name}"
+        if mechanism.initial:
+            reply = await self._dialogue.say_secretly(verb, mechanism.initial, secrets=secrets)
+        else:
+            reply = await self._dialogue.say(Stage.AUTH, verb, seconds=self._timeouts.auth)
+        for answer in mechanism.answers:
             if reply.code != 334:
                 break
-            reply = await self._say_secretly("", secret.decode())
+            self._note_challenge(mechanism, reply)
+            reply = await self._dialogue.say_secretly("", answer, secrets=secrets)
         return reply
 
-    # One transaction.
+    def _note_challenge(self, mechanism: Mechanism, reply: SmtpReply) -> None:
+        words = challenge_in_words(reply.text) if mechanism.name == "XOAUTH2" else ""
+        if words:
+            self._dialogue.transcript.we_found(f"that is: {words}")
 
-    async def _mail(self, envelope: Envelope, octets: bytes) -> None:
-        parameters = self._mail_parameters(envelope, octets)
-        line = " ".join([f"MAIL FROM:<{with_ascii_domain(envelope.mail_from)}>", *parameters])
-        reply = await self._say(Stage.MAIL, line, seconds=self._timeouts.mail)
-        if not reply.is_positive or reply.code >= 300:
-            self._refused(Stage.MAIL, reply)
+    def _no_session(self, stage: Stage, reply: SmtpReply) -> Stopped:
+        # A relay that refuses the session refuses our set-up, not this message.
+        outcome = Outcome.DELAYED if self.way.relay else by_code(reply)
+        return self._dialogue.refused(stage, reply, outcome, Next.HOST)
 
-    def _mail_parameters(self, envelope: Envelope, octets: bytes) -> list[str]:
-        self._check_size(len(octets))
-        parameters = [f"SIZE={len(octets)}"] if "size" in self._extensions else []  # RFC 1870
-        if not octets.isascii():
-            if "8bitmime" in self._extensions:
-                parameters.append("BODY=8BITMIME")  # RFC 6152
-            else:  # every server of today carries 8 bits; to refuse would lose mail that arrives
-                self.transcript.we_found("the message has 8-bit octets; sent though 8BITMIME is not offered")
-        if envelope.non_ascii_address:
-            self._check_smtputf8(envelope.non_ascii_address)
-            parameters.append("SMTPUTF8")  # RFC 6531
-        return parameters
 
-    def _check_size(self, size: int) -> None:
-        limit = self._extensions.get("size", "")
-        if limit.isdecimal() and 0 < int(limit) < size:
-            words = (
-                f"takes messages of up to {int(limit):,} octets, and this one has {size:,}; nothing was sent."
-                f" Its EHLO reply said: {self._ehlo_line('SIZE')}"
-            )
-            raise self._found(Stage.MAIL, words, MESSAGE_TOO_LARGE, outcome=Outcome.FAILED)
-
-    def _check_smtputf8(self, address: str) -> None:
-        if "smtputf8" not in self._extensions:
-            words = f"cannot take the address {address}: it offers no SMTPUTF8; nothing was sent"
-            raise self._found(Stage.MAIL, words, NON_ASCII_NOT_SUPPORTED, outcome=Outcome.FAILED)
-
-    def _ehlo_line(self, keyword: str) -> str:
-        lines = self._ehlo.lines if self._ehlo else ()
-        return next((line for line in lines if line[4:].upper().split(" ")[0] == keyword), "")
-
-    async def _rcpt(self, envelope: Envelope) -> None:
-        line = f"RCPT TO:<{with_ascii_domain(envelope.rcpt_to)}>"
-        reply = await self._say(Stage.RCPT, line, seconds=self._timeouts.rcpt)
-        if not reply.is_positive or reply.code >= 300:
-            self._refused(Stage.RCPT, reply)
-
-    async def _data(self) -> None:
-        reply = await self._say(Stage.DATA, "DATA", seconds=self._timeouts.data)
-        if reply.code != 354:
-            self._refused(Stage.DATA, reply)
-
-    async def _content(self, octets: bytes) -> SmtpReply:
-        self.transcript.we_said(f"(message, {len(octets):,} octets)")
-        early = await self._send_content(octets)
-        if early:  # the dot was never written: only hanging up ends a message in its middle
-            self.transcript.server_said(str(early))
-            self.abort()
-            self._refused(Stage.CONTENT, early)
-        self.transcript.we_said(".")
-        reply = await self._hear_content_reply()
-        if not reply.is_positive or reply.code >= 300:
-            self._refused(Stage.CONTENT, reply)
-        return reply
-
-    async def _send_content(self, octets: bytes) -> SmtpReply | None:
-        try:
-            return await self._open_wire.send_content(with_dots_doubled(octets), seconds=self._timeouts.block)
-        except WireFault as fault:
-            self.abort()
-            words = f"{fault.text}; the message had not been handed over whole, so it was not delivered"
-            raise self._found(Stage.CONTENT, words, fault.status) from fault
-
-    async def _hear_content_reply(self) -> SmtpReply:
-        try:
-            reply = await self._open_wire.content_reply(seconds=self._timeouts.content)
-        except WireFault as fault:
-            self.abort()
-            words = f"{fault.text}; the whole message had been handed over, so it may or may not have arrived"
-            raise self._found(Stage.CONTENT, words, fault.status, outcome=Outcome.UNCERTAIN) from fault
-        self._heard(reply)
-        return reply
-
-    # Saying and hearing.
-
-    @property
-    def _open_wire(self) -> Wire:
-        if self._wire is None:
-            raise RuntimeError("the connection has not been opened")
-        return self._wire
-
-    async def _say(self, stage: Stage, line: str, *, seconds: float) -> SmtpReply:
-        self.transcript.we_said(line)
-        verb = line.partition(":")[0] if ":<" in line else line.split(" ")[0]
-        return await self._hear(
-            stage, self._open_wire.command(line, awaited=f"the reply to {verb}", seconds=seconds)
-        )
-
-    async def _say_secretly(self, verb: str, secret: str) -> SmtpReply:
-        self.transcript.we_said(f"{verb} ***".lstrip())
-        line = f"{verb} {secret}".lstrip()
-        seconds = self._timeouts.auth
-        return await self._hear(
-            Stage.AUTH, self._open_wire.command(line, awaited="the reply to AUTH", seconds=seconds)
-        )
-
-    async def _hear(self, stage: Stage, answer: Awaitable[SmtpReply]) -> SmtpReply:
-        try:
-            reply = await answer
-        except WireFault as fault:
-            self.abort()
-            raise self._found(stage, fault.text, fault.status) from fault
-        self._heard(reply)
-        return reply
-
-    def _heard(self, reply: SmtpReply) -> None:
-        self.transcript.server_said(str(reply))
-        if reply.code == SERVICE_CLOSING:
-            self.abort()
-
-    def _found(
-        self, stage: Stage, words: str, status: EnhancedStatus, *, outcome: Outcome = Outcome.DELAYED
-    ) -> Stopped:
-        """What we found out ourselves, put down in the transcript."""
-        text = f"{self.hop}: {words}"
-        self.transcript.we_found(text)
-        may_help = outcome is Outcome.DELAYED and stage is not Stage.CONTENT
-        return Stopped(Obstacle(stage, outcome, text, status=status, next_host_may_help=may_help))
-
-    def _refused(self, stage: Stage, reply: SmtpReply) -> NoReturn:
-        if reply.is_positive:
-            words = f"answered {stage} with '{reply}', which is no answer to it"
-            self.abort()
-            raise self._found(stage, words, PROTOCOL_BROKEN)
-        raise Stopped(
-            Obstacle(
-                stage,
-                self._outcome(stage, reply),
-                reply=reply,
-                next_host_may_help=stage in _BEFORE_MAIL,
-            )
-        )
-
-    def _outcome(self, stage: Stage, reply: SmtpReply) -> Outcome:
-        # RFC 5321 section 4.5.3.1.10: a 552 to RCPT may mean "too many recipients"; treat it as temporary.
-        if not reply.is_permanent or (stage is Stage.RCPT and reply.code == 552):
-            return Outcome.DELAYED
-        # A relay that refuses the session itself refuses our set-up, not this message.
-        return Outcome.DELAYED if self.relay and stage in _BEFORE_MAIL else Outcome.FAILED
+def _after_refused_login(reply: SmtpReply) -> Next:
+    """To try a refused login at each address of the relay may lock the account; "try later" may be that host's."""
+    return Next.RELAY if reply.is_permanent else Next.HOST

@@ -5,22 +5,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from telltale.smtp.dsn import DsnRequest
 from telltale.smtp.route import ascii_domain
 
 _QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<> "]')
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<> "]')
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """One message for one recipient. `mail_from` is the return path, "" for none.
 
+    `dsn` goes along where the server offers DSN; None asks for nothing.
     Raises ValueError for an address that would break out of its command line.
     """
 
     mail_from: str
     rcpt_to: str
     message: bytes
+    dsn: DsnRequest | None = None
 
     def __post_init__(self) -> None:
         if not self.rcpt_to:

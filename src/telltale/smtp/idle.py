@@ -3,41 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass
 
 from telltale.smtp.connection import Connection
-from telltale.smtp.route import Hop, Relay
 from telltale.smtp.transcript import Transcript
+from telltale.smtp.ways import Way
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """How long a connection serves: none may idle, live, or carry more than this."""
+
+    idle_seconds: float = 10
+    seconds: float = 300  # since it was opened; long-lived sessions keep a host's other clients out
+    messages: int = 100
 
 
 class IdleConnections:
     """What `take` gives, nobody else has. What `put` cannot keep gets its QUIT in the background."""
 
-    def __init__(self, idle_seconds: float, messages_per_connection: int) -> None:
-        self._idle_seconds = idle_seconds
-        self._most_messages = messages_per_connection
-        self._waiting: dict[tuple[Hop, Relay | None], list[tuple[Connection, asyncio.TimerHandle]]] = {}
+    def __init__(self, reuse: Reuse) -> None:
+        self._reuse = reuse
+        self._waiting: dict[Way, list[tuple[Connection, asyncio.TimerHandle]]] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def take(self, hop: Hop, relay: Relay | None) -> Connection | None:
+    def take(self, way: Way) -> Connection | None:
         """The one that was used last, or None."""
-        waiting = self._waiting.get((hop, relay), [])
+        waiting = self._waiting.get(way, [])
         while waiting:
             connection, timer = waiting.pop()
             timer.cancel()
             if connection.is_usable:
                 return connection
             self._dismiss(connection)
-        self._waiting.pop((hop, relay), None)
+        self._waiting.pop(way, None)
         return None
 
     def put(self, connection: Connection) -> None:
-        connection.transcript = Transcript()  # what is said from here on belongs to no attempt
-        if self._closed or connection.messages >= self._most_messages or not connection.is_usable:
+        connection.belongs_to(Transcript())  # what is said from here on is of no attempt
+        seconds = self._seconds_left(connection)
+        if self._closed or seconds <= 0 or not connection.is_usable:
             self._dismiss(connection)
             return
-        timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._expire, connection)
-        self._waiting.setdefault((connection.hop, connection.relay), []).append((connection, timer))
+        timer = asyncio.get_running_loop().call_later(seconds, self._expire, connection)
+        self._waiting.setdefault(connection.way, []).append((connection, timer))
+
+    def _seconds_left(self, connection: Connection) -> float:
+        """How long it may wait for its next message."""
+        if connection.messages >= self._reuse.messages:
+            return 0
+        age = time.monotonic() - connection.opened_at
+        return min(self._reuse.idle_seconds, self._reuse.seconds - age)
 
     async def close(self) -> None:
         self._closed = True
@@ -52,7 +70,7 @@ class IdleConnections:
             await asyncio.wait(self._goodbyes)
 
     def _expire(self, connection: Connection) -> None:
-        key = (connection.hop, connection.relay)
+        key = connection.way
         pairs = [pair for pair in self._waiting.pop(key, []) if pair[0] is not connection]
         if pairs:
             self._waiting[key] = pairs

@@ -19,6 +19,14 @@ class Outcome(StrEnum):
     UNCERTAIN = "uncertain"  # handed over whole, and no answer: it may or may not have arrived
 
 
+class Next(StrEnum):
+    """Who else may take the message within the same attempt: RFC 5321 section 5.1."""
+
+    NOBODY = "nobody"  # the answer is about the message or its recipient
+    HOST = "host"  # the answer is about this host, or the way to it
+    RELAY = "relay"  # it is about our account there: the relay's other addresses would say the same
+
+
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why a message got no further: a server's reply, or, where `reply` is None, `text` of our own."""
@@ -28,7 +36,7 @@ class Obstacle:
     text: str = ""
     reply: SmtpReply | None = None
     status: EnhancedStatus | None = None  # ours, for `text`; a reply brings its own
-    next_host_may_help: bool = False  # RFC 5321 section 5.1: try the domain's other hosts
+    next: Next = Next.NOBODY
 
     @property
     def is_final(self) -> bool:
@@ -60,8 +68,13 @@ class Stopped(Exception):  # noqa: N818 - no error: the driver's way from the wi
 
 
 class TlsFailed(Stopped):
-    """No TLS came about. `untrusted` is why the certificate is not trusted, "" where that is not why."""
+    """No TLS came about as it was tried; another handshake on a new connection may do better.
 
-    def __init__(self, obstacle: Obstacle, *, untrusted: str = "") -> None:
+    `untrusted` is why the certificate is not trusted, "" where that is not why. `anchor` is the certificate in
+    the server's chain that its TLSA record names, in DER: whether it vouches for the host is yet to be seen.
+    """
+
+    def __init__(self, obstacle: Obstacle, *, untrusted: str = "", anchor: bytes = b"") -> None:
         super().__init__(obstacle)
         self.untrusted = untrusted
+        self.anchor = anchor

@@ -13,11 +13,12 @@ _FORMS = [
         r"\bqueued as ([\w.+/-]+)",  # Postfix, and much that sits before Postfix
         r"\bid=([\w.-]+)",  # Exim
         r"\bInternalId=(\d+)",  # Exchange, Microsoft 365
-        r"\bOK +(\d{9,} [\w.-]+) - gsmtp",  # Google: a time and a name
+        r"\bOK +(?:DMARC:\w+ +)?(\d{9,} [\w.-]+) - gsmtp",  # Google: a time and a name
         r"^(?:2\.\d\.\d )?([\w-]{6,}) Message accepted for delivery",  # Sendmail, OpenSMTPD
         r"\bMessage Queued \(([\w.-]+)\)",  # Haraka
         r"\bqueued with id ([\w.-]+)",  # MailEnable and others
         r"\bqp (\d+)",  # qmail
+        r"^ok: +Message (\d+) accepted",  # IronPort
         r"^(?:2\.\d\.\d )?Ok ([0-9a-z]{16,}[\w.-]*)$",  # Amazon SES, and others that say no more
     )
 ]

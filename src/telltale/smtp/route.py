@@ -17,16 +17,19 @@ from typing import Any, Protocol
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.name
 import dns.resolver
 
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.status import EnhancedStatus
+from telltale.smtp.auth import Credentials
 
 SMTP_PORT = 25
 MOST_HOPS = 20  # RFC 5321 section 5.1 lets a client limit the addresses that it tries
 DNS_LIFETIME = 15.0  # seconds for one question, all name servers and repetitions together
 DNS_TIMEOUT = 4.0  # seconds for one name server to answer
+EDNS_PAYLOAD = 1232  # octets of a UDP answer that no network on the way cuts into pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Hop:
     address: str
     port: int = SMTP_PORT
     preference: int = 0  # the MX preference; 0 where no MX record named the host
+    dnssec: bool = False  # whether every answer that led here was validated
 
     def __str__(self) -> str:
         name = "" if self.host == self.address else f"{self.host} "
@@ -53,18 +57,12 @@ class Security(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Another way out: a smart host that takes all our mail. `username` is "" where it asks for none."""
+    """Another way out: a smart host that takes all our mail. `credentials` is None where it asks for none."""
 
     host: str
     port: int = 587
     security: Security = Security.STARTTLS
-    username: str = ""
-    password: str = ""
-
-    def __repr__(self) -> str:
-        return (
-            f"Relay({self.host!r}, {self.port}, {self.security}, username={self.username!r})"  # no password
-        )
+    credentials: Credentials | None = None
 
 
 class NoRouteKind(StrEnum):
@@ -75,6 +73,7 @@ class NoRouteKind(StrEnum):
     NO_MAIL_SERVER = "no_mail_server"  # neither MX nor address; or MX hosts without an address
     DNS_NO_ANSWER = "dns_no_answer"  # no name server answered in time
     DNS_FAILURE = "dns_failure"  # SERVFAIL, REFUSED, a loop, nonsense
+    MAIL_LOOP = "mail_loop"  # the domain's best mail host is ourselves
 
 
 # What RFC 3463 and RFC 7505 register for it; the class follows from whether it is permanent.
@@ -84,6 +83,7 @@ _STATUS = {
     NoRouteKind.NO_MAIL_SERVER: (4, 4),
     NoRouteKind.DNS_NO_ANSWER: (4, 3),
     NoRouteKind.DNS_FAILURE: (4, 3),
+    NoRouteKind.MAIL_LOOP: (4, 6),
 }
 _TEMPORARY = {NoRouteKind.DNS_NO_ANSWER, NoRouteKind.DNS_FAILURE}
 _GETADDRINFO: dict[int | None, NoRouteKind] = {
@@ -119,6 +119,7 @@ class NoRoute:
 class _Host:
     name: str
     preference: int
+    dnssec: bool
 
 
 class Resolver(Protocol):
@@ -127,15 +128,52 @@ class Resolver(Protocol):
     async def resolve(self, qname: str, rdtype: str, /) -> dns.resolver.Answer: ...
 
 
-def make_resolver(nameserver: tuple[str, int] | None = None) -> dns.asyncresolver.Resolver:
-    """A resolver that asks the system's name servers, or the one at this address and port."""
-    resolver = dns.asyncresolver.Resolver(configure=nameserver is None)
+class MailResolver(dns.asyncresolver.Resolver):
+    """Asks whether answers were validated (DNSSEC), and believes it only where the way to who says so is safe.
+
+    The AD flag is set by the name server that we ask; on a network between, anybody could set it. So it is
+    taken off the answers unless `trusts_ad`, and whoever sees it in an answer may count on it: RFC 7672
+    section 2.1.
+    """
+
+    trusts_ad = False
+
+    async def resolve(self, *args: Any, **options: Any) -> dns.resolver.Answer:
+        answer = await super().resolve(*args, **options)
+        if not self.trusts_ad:
+            answer.response.flags &= ~dns.flags.AD
+        return answer
+
+
+def make_resolver(
+    nameserver: tuple[str, int] | None = None, *, trusts_ad: bool | None = None
+) -> MailResolver:
+    """A resolver that asks the system's name servers, or the one at this address and port.
+
+    `trusts_ad`: whether they may say what was validated; by default those on this machine may.
+    """
+    resolver = MailResolver(configure=nameserver is None)
     if nameserver:
         address, resolver.port = nameserver
         resolver.nameservers = [address]
     resolver.lifetime = DNS_LIFETIME
     resolver.timeout = DNS_TIMEOUT
+    resolver.set_flags(dns.flags.RD | dns.flags.AD)  # RFC 6840 section 5.7: AD in a question asks for it
+    resolver.use_edns(0, 0, EDNS_PAYLOAD)
+    are_here = bool(resolver.nameservers) and all(map(_is_loopback, resolver.nameservers))
+    resolver.trusts_ad = are_here if trusts_ad is None else trusts_ad
     return resolver
+
+
+def is_validated(answer: dns.resolver.Answer) -> bool:
+    return bool(answer.response.flags & dns.flags.AD)
+
+
+def _is_loopback(nameserver: object) -> bool:
+    try:
+        return ipaddress.ip_address(str(nameserver)).is_loopback
+    except ValueError:  # a name server that is asked over HTTPS, say
+        return False
 
 
 async def mail_hops(
@@ -144,9 +182,13 @@ async def mail_hops(
     resolver: Resolver,
     port: int = SMTP_PORT,
     ports_from_srv: bool = False,
+    our_name: str = "",
     random: Random | None = None,
 ) -> tuple[Hop, ...] | NoRoute:
     """The addresses to try for mail to `domain`, best first, 20 at most.
+
+    `our_name` is that of our own mail host, where one passes mail on: among the domain's hosts, it and those
+    that are no better are left out, RFC 5321 section 5.1. A host that only receives needs no such guard.
 
     `ports_from_srv` asks an SRV record `_smtp._tcp.<host>` at which port each host listens: the sandbox
     has many hosts on one machine, where only one can have port 25. Off in real life.
@@ -158,6 +200,8 @@ async def mail_hops(
     except ValueError as fault:
         return _no_route(NoRouteKind.NO_SUCH_DOMAIN, f"DNS: {fault}")
     hosts = await _mail_hosts(name, resolver, random or SystemRandom())
+    if not isinstance(hosts, NoRoute):
+        hosts = _better_than_ourselves(name, hosts, our_name)
     if isinstance(hosts, NoRoute):
         return hosts
     found = await asyncio.gather(*(_hops(host, resolver, port, ports_from_srv) for host in hosts))
@@ -210,13 +254,13 @@ async def _mail_hosts(name: str, resolver: Resolver, random: Random) -> Sequence
     try:
         answer = await resolver.resolve(f"{name}.", "MX")
     except dns.resolver.NoAnswer:
-        return [_Host(name, preference=0)]  # the implicit MX, RFC 5321 section 5.1
+        return [_Host(name, preference=0, dnssec=True)]  # the implicit MX, RFC 5321 section 5.1
     except dns.exception.DNSException as fault:
         return _dns_fault(name, fault)
     if answer.rrset and all(record.exchange == dns.name.root for record in answer):
         return _no_route(NoRouteKind.NULL_MX, f"DNS: {name} takes no mail (null MX, RFC 7505)")
     hosts = [
-        _Host(record.exchange.to_text(omit_final_dot=True), record.preference)
+        _Host(record.exchange.to_text(omit_final_dot=True), record.preference, is_validated(answer))
         for record in answer
         if record.exchange != dns.name.root
     ]
@@ -224,33 +268,53 @@ async def _mail_hosts(name: str, resolver: Resolver, random: Random) -> Sequence
     return sorted(hosts, key=lambda host: host.preference)[:MOST_HOPS]
 
 
+def _better_than_ourselves(name: str, hosts: Sequence[_Host], our_name: str) -> Sequence[_Host] | NoRoute:
+    ours = [host.preference for host in hosts if our_name and host.name.lower() == our_name.lower()]
+    if not ours:
+        return hosts
+    better = [host for host in hosts if host.preference < min(ours)]
+    text = f"DNS: mail to {name} would come back to this host: {our_name} is its best mail server"
+    return better or _no_route(NoRouteKind.MAIL_LOOP, text)
+
+
 async def _hops(
     host: _Host, resolver: Resolver, port: int, ports_from_srv: bool
 ) -> tuple[Hop, ...] | NoRoute:
     """The addresses of one mail host, IPv6 first."""
-    questions = [_records(host.name, "AAAA", resolver), _records(host.name, "A", resolver)]
+    questions = [look_up(host.name, "AAAA", resolver), look_up(host.name, "A", resolver)]
     if ports_from_srv:
-        questions.append(_records(f"_smtp._tcp.{host.name}", "SRV", resolver))
+        questions.append(look_up(f"_smtp._tcp.{host.name}", "SRV", resolver))
     v6, v4, *services = await asyncio.gather(*questions)
-    for [service, *_] in (found for found in services if not isinstance(found, NoRoute) and found):
+    for [service, *_] in (
+        found.records for found in services if isinstance(found, Records) and found.records
+    ):
         port = service.port
     hops = tuple(
-        Hop(host.name, record.address, port, host.preference)
+        Hop(host.name, record.address, port, host.preference, host.dnssec and found.validated)
         for found in (v6, v4)
-        if not isinstance(found, NoRoute)
-        for record in found
+        if isinstance(found, Records)
+        for record in found.records
     )
     return hops or next((found for found in (v4, v6) if isinstance(found, NoRoute)), ())
 
 
-async def _records(name: str, rdtype: str, resolver: Resolver) -> Sequence[Any] | NoRoute:
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What DNS holds under a name and a type: none is an answer, too."""
+
+    records: tuple[Any, ...] = ()
+    validated: bool = False  # by DNSSEC, and by somebody whom we trust to say so
+
+
+async def look_up(name: str, rdtype: str, resolver: Resolver) -> Records | NoRoute:
     """What DNS holds; a NoRoute only where it failed to answer."""
     try:
-        return list(await resolver.resolve(f"{name}.", rdtype))
+        answer = await resolver.resolve(f"{name}.", rdtype)
     except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
-        return ()
+        return Records()
     except dns.exception.DNSException as fault:
         return _dns_fault(name, fault)
+    return Records(tuple(answer), is_validated(answer))
 
 
 def _joined(found: Iterable[tuple[Hop, ...] | NoRoute]) -> tuple[Hop, ...]:

@@ -8,25 +8,24 @@ Rule 3: lost after the final dot was written, a message is "uncertain"; lost bef
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from telltale.mail.reply import SmtpReply
 from telltale.mail.report import RecipientReport, Stage
-from telltale.smtp.connection import RFC_5321, Client, Connection, Timeouts, Tls
+from telltale.smtp.connection import Client, Connection
+from telltale.smtp.dialogue import RFC_5321, Timeouts
 from telltale.smtp.envelope import Envelope
-from telltale.smtp.idle import IdleConnections
-from telltale.smtp.obstacle import Obstacle, Outcome, Stopped, TlsFailed
+from telltale.smtp.idle import IdleConnections, Reuse
+from telltale.smtp.obstacle import Next, Obstacle, Outcome, Stopped, TlsFailed
 from telltale.smtp.queue_id import queue_id
-from telltale.smtp.route import Hop, Relay, Security
+from telltale.smtp.tls import Handshake, Ladder, Need, Step, Trust
 from telltale.smtp.transcript import Transcript, TranscriptLine
+from telltale.smtp.ways import Route, Way
+from telltale.smtp.wire import CRYPTOGRAPHIC_FAILURE
 
-__all__ = ["AttemptResult", "Envelope", "Outcome", "Sessions", "Timeouts", "TranscriptLine"]
-
-UNTRUSTED_FOR = 3600.0  # seconds for which we remember that a host's certificate cannot be verified
-MOST_UNTRUSTED = 10_000
+__all__ = ["AttemptResult", "Envelope", "Outcome", "Reuse", "Sessions", "Timeouts", "TranscriptLine"]
 
 BeforeContent = Callable[[], Awaitable[None]]
 
@@ -47,6 +46,10 @@ class AttemptResult:
     transcript: tuple[TranscriptLine, ...]
     started_at: datetime
     ended_at: datetime
+    tls_cipher: str = ""
+    tls_verification: str = ""  # who vouches for which name, or why nobody does
+    bytes_sent: int = 0  # of the content, dots doubled; less than all of it where the connection was lost
+    size_limit: int | None = None  # the largest message that the host takes, where it says so: RFC 1870
 
 
 class Sessions:
@@ -60,61 +63,60 @@ class Sessions:
         *,
         hello: str,
         timeouts: Timeouts = RFC_5321,
-        idle_seconds: float = 10,
-        messages_per_connection: int = 100,
+        reuse: Reuse | None = None,
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
         """`hello` is our name in EHLO. `tls_context` verifies certificates; by default the system's."""
         if not hello.isascii() or not hello.isprintable() or not hello or " " in hello:
             raise ValueError(f"{hello!r} cannot stand behind EHLO")
-        self._client = Client(hello, timeouts, tls_context or ssl.create_default_context(), _unverifying())
-        self._idle = IdleConnections(idle_seconds, messages_per_connection)
-        self._untrusted: dict[Hop, tuple[float, str]] = {}  # until when, and why
+        self._client = Client(hello, timeouts, Trust(tls_context))
+        self._idle = IdleConnections(reuse or Reuse())
+        self._ladder = Ladder()
 
     async def deliver(
-        self,
-        envelope: Envelope,
-        hops: Sequence[Hop],
-        *,
-        before_content: BeforeContent,
-        relay: Relay | None = None,
+        self, envelope: Envelope, route: Route, *, before_content: BeforeContent
     ) -> AttemptResult:
-        """One attempt. `relay` is the smart host to which the hops lead; None: they are the domain's own.
+        """One attempt.
 
         `before_content` is awaited once at most, after the server's 354 and before the first octet of the
         content: from there on the message may arrive. What it raises ends the attempt and is passed on.
         """
-        if not hops:
-            raise ValueError("no hop to deliver to")
-        attempt = _Attempt(envelope, before_content, relay)
+        if not route.ways:
+            raise ValueError("no way to deliver by")
+        attempt = _Attempt(envelope, before_content)
+        for words in route.found:
+            attempt.transcript.we_found(words)
         stops: list[_Stop] = []
-        for hop in hops:
+        ways = list(route.ways)
+        while ways:
+            way = ways.pop(0)
             try:
-                return attempt.accepted(await self._deliver_to(hop, attempt))
+                return attempt.accepted(await self._deliver_by(way, attempt))
             except Stopped as stopped:
-                stops.append(_Stop(hop, attempt.connection, stopped.obstacle))
-                if not stopped.obstacle.next_host_may_help:
-                    break
+                stops.append(_Stop(way, attempt.connection_by(way), stopped.obstacle))
+                ways = _left(ways, way, stopped.obstacle.next)
         return attempt.stopped(_most_telling(stops))
 
     async def close(self) -> None:
         """Say QUIT on every idle connection. Those in use end with their message."""
         await self._idle.close()
 
-    async def _deliver_to(self, hop: Hop, attempt: _Attempt) -> SmtpReply:
-        reply = await self._deliver_on_idle(hop, attempt)
+    async def _deliver_by(self, way: Way, attempt: _Attempt) -> SmtpReply:
+        if way.policy.need is Need.IMPOSSIBLE:
+            raise _closed(way, attempt.transcript)
+        reply = await self._deliver_on_idle(way, attempt)
         if reply:
             return reply
-        connection = await self._open(hop, attempt)
+        connection = await self._open(way, attempt)
         return await self._send(connection, attempt)
 
-    async def _deliver_on_idle(self, hop: Hop, attempt: _Attempt) -> SmtpReply | None:
+    async def _deliver_on_idle(self, way: Way, attempt: _Attempt) -> SmtpReply | None:
         """Use a connection that is open already; None where there is none, or it turns out to be dead."""
-        connection = self._idle.take(hop, attempt.relay)
+        connection = self._idle.take(way)
         if connection is None:
             return None
-        connection.transcript = attempt.transcript
-        attempt.transcript.we_found(f"using the open connection to {hop} again")
+        connection.belongs_to(attempt.transcript)
+        attempt.transcript.we_found(f"using the open connection to {way} again")
         attempt.connection = connection
         try:
             if await connection.reset():
@@ -132,48 +134,40 @@ class Sessions:
         finally:
             self._idle.put(connection)
 
-    async def _open(self, hop: Hop, attempt: _Attempt) -> Connection:
+    async def _open(self, way: Way, attempt: _Attempt) -> Connection:
         """A new connection with the best TLS that the host and we can agree on."""
-        tls = self._first_tls(hop, attempt)
+        step = self._ladder.first(way.hop, way.policy)
         while True:
-            connection = attempt.connection = Connection(self._client, hop, attempt.relay, attempt.transcript)
+            connection = attempt.connection = Connection(self._client, way, attempt.transcript)
             try:
-                await connection.open(tls)
+                await connection.open(step)
             except TlsFailed as failed:
-                if attempt.relay or tls is Tls.NONE:
-                    raise
-                tls = self._weaker_tls(hop, failed)
-                attempt.transcript.we_found(f"connecting anew, {_HOW[tls]}")
+                step = self._next_step(way, step, failed)
+                attempt.transcript.we_found(f"connecting anew, {_HOW[step.handshake]}")
             else:
                 return connection
 
-    def _first_tls(self, hop: Hop, attempt: _Attempt) -> Tls:
-        if attempt.relay:
-            return Tls.NONE if attempt.relay.security is Security.NONE else Tls.VERIFIED
-        until, why = self._untrusted.get(hop, (0.0, ""))
-        if until < time.monotonic():
-            return Tls.VERIFIED
-        attempt.transcript.we_found(f"the certificate of {hop} was not trusted a short while ago: {why}")
-        return Tls.UNVERIFIED
-
-    def _weaker_tls(self, hop: Hop, failed: TlsFailed) -> Tls:
-        """RFC 7435: an unknown certificate is better than none, and mail in clear is better than no mail."""
-        if not failed.untrusted:
-            return Tls.NONE
-        if len(self._untrusted) >= MOST_UNTRUSTED:
-            self._untrusted.clear()
-        self._untrusted[hop] = (time.monotonic() + UNTRUSTED_FOR, failed.untrusted)
-        return Tls.UNVERIFIED
+    def _next_step(self, way: Way, step: Step, failed: TlsFailed) -> Step:
+        step_after = self._ladder.next(
+            way.hop, way.policy, step, untrusted=failed.untrusted, anchor=failed.anchor
+        )
+        if step_after is None:
+            raise failed
+        return step_after
 
 
-_HOW = {Tls.UNVERIFIED: "with TLS and any certificate", Tls.NONE: "without TLS"}
+_HOW = {
+    Handshake.ANY: "with TLS and any certificate",
+    Handshake.ANCHORED: "with TLS and the trust anchor that the TLSA record names",
+    Handshake.NONE: "without TLS",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    """Where one hop stopped."""
+    """Where one way stopped."""
 
-    hop: Hop
+    way: Way
     connection: Connection | None
     obstacle: Obstacle
 
@@ -184,48 +178,65 @@ class _Attempt:
 
     envelope: Envelope
     before_content: BeforeContent
-    relay: Relay | None
     transcript: Transcript = field(default_factory=Transcript)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     connection: Connection | None = None  # the one in use, or the last
 
+    def connection_by(self, way: Way) -> Connection | None:
+        return self.connection if self.connection and self.connection.way is way else None
+
     def accepted(self, reply: SmtpReply) -> AttemptResult:
         if self.connection is None:
             raise RuntimeError("a reply without a connection")
-        return self._result(
-            self.connection.hop, self.connection, Outcome.ACCEPTED, Stage.CONTENT, reply, None
-        )
+        result = self._result(self.connection.way, self.connection, Outcome.ACCEPTED, Stage.CONTENT)
+        return replace(result, reply=reply, queue_id=queue_id(reply))
 
     def stopped(self, stop: _Stop) -> AttemptResult:
-        obstacle = stop.obstacle
-        report = obstacle.to_report(recipient=self.envelope.rcpt_to, remote_mta=stop.hop.host)
-        return self._result(
-            stop.hop, stop.connection, obstacle.outcome, obstacle.stage, obstacle.reply, report
-        )
+        obstacle, host = stop.obstacle, stop.way.hop.host
+        report = obstacle.to_report(recipient=self.envelope.rcpt_to, remote_mta=host)
+        result = self._result(stop.way, stop.connection, obstacle.outcome, obstacle.stage)
+        return replace(result, reply=obstacle.reply, report=report)
 
     def _result(
-        self,
-        hop: Hop,
-        connection: Connection | None,
-        outcome: Outcome,
-        stage: Stage,
-        reply: SmtpReply | None,
-        report: RecipientReport | None,
+        self, way: Way, connection: Connection | None, outcome: Outcome, stage: Stage
     ) -> AttemptResult:
+        tls = connection.tls if connection else None
         return AttemptResult(
             outcome=outcome,
             stage=stage,
-            report=report,
-            reply=reply,
-            remote_host=hop.host,
-            remote_ip=hop.address,
-            tls_version=connection.tls_version if connection else "",
-            tls_verified=connection.tls_verified if connection else None,
-            queue_id=queue_id(reply) if reply and outcome is Outcome.ACCEPTED else "",
+            report=None,
+            reply=None,
+            remote_host=way.hop.host,
+            remote_ip=way.hop.address,
+            tls_version=tls.version if tls else "",
+            tls_verified=tls.verified if tls else None,
+            tls_cipher=tls.cipher if tls else "",
+            tls_verification=tls.verification if tls else "",
+            bytes_sent=connection.content_octets if connection else 0,
+            size_limit=connection.extensions.size_limit if connection else None,
+            queue_id="",
             transcript=tuple(self.transcript.lines),
             started_at=self.started_at,
             ended_at=datetime.now(UTC),
         )
+
+
+def _closed(way: Way, transcript: Transcript) -> Stopped:
+    """Nothing may be sent there, so nobody is asked."""
+    text = f"{way}: nothing may be sent to it: {way.policy.because}"
+    transcript.we_found(text)
+    obstacle = Obstacle(Stage.STARTTLS, Outcome.DELAYED, text, status=CRYPTOGRAPHIC_FAILURE, next=Next.HOST)
+    return Stopped(obstacle)
+
+
+def _left(ways: list[Way], stopped: Way, next_: Next) -> list[Way]:
+    """The ways that are left to try behind one that stopped."""
+    match next_:
+        case Next.NOBODY:
+            return []
+        case Next.RELAY:
+            return [way for way in ways if way.relay != stopped.relay]
+    return ways
 
 
 def _most_telling(stops: Sequence[_Stop]) -> _Stop:
@@ -234,16 +245,16 @@ def _most_telling(stops: Sequence[_Stop]) -> _Stop:
     A refusal for good is the last word only where every host gave it: another may be up again tomorrow.
     """
     last = stops[-1]
-    if not last.obstacle.next_host_may_help:
+    if last.obstacle.next is Next.NOBODY:
         return last
-    chosen = next((stop for stop in reversed(stops) if stop.obstacle.reply), last)
+    chosen = max(reversed(stops), key=_weight)
     if all(stop.obstacle.is_final for stop in stops):
         return chosen
     return replace(chosen, obstacle=replace(chosen.obstacle, outcome=Outcome.DELAYED))
 
 
-def _unverifying() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+def _weight(stop: _Stop) -> int:
+    """A server's words, then what we know for certain of a host, then that we did not get through."""
+    if stop.obstacle.reply:
+        return 2
+    return 1 if stop.obstacle.is_final else 0

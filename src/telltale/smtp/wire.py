@@ -1,23 +1,19 @@
-"""One connection on the level of octets: aiosmtplib's protocol, and beside it every octet that a server said.
-
-aiosmtplib pairs commands and replies, guards against injected commands and times out; but it joins the lines
-of a reply and drops their codes. So we keep what came in, and cut the replies out of it ourselves.
+"""One connection on the level of octets: a command out, a reply in, every octet of it kept.
 
 Rule 1: a reply is taken only for the command that it answers. Octets that come when nothing was asked are a
 fault, or a 421, and never the answer to the next command.
 Rule 2: whatever a server sends, we keep at most LONGEST_REPLY octets of it.
+Rule 3: no control character of ours leaves in a command, and no bare CR or LF in a message.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
-from collections.abc import Coroutine
-from typing import Any, cast
-
-from aiosmtplib import SMTPResponse, SMTPResponseException, SMTPServerDisconnected
-from aiosmtplib.protocol import SMTPProtocol
+import sys
+from typing import cast
 
 from telltale.mail.reply import SmtpReply
 from telltale.mail.status import EnhancedStatus
@@ -35,6 +31,7 @@ CRYPTOGRAPHIC_FAILURE = EnhancedStatus(4, 7, 5)
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class WireFault(Exception):  # noqa: N818 - the world failed, not we
@@ -47,16 +44,26 @@ class WireFault(Exception):  # noqa: N818 - the world failed, not we
         self.untrusted = untrusted  # why a certificate is not trusted
 
 
-class Wire(SMTPProtocol):
+class Wire(asyncio.Protocol):
     """A connection to one server. Its methods raise WireFault where the connection or the protocol breaks."""
 
     def __init__(self) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
+        self.content_octets = 0  # of the message under way, passed on to the kernel
+        self._transport: asyncio.Transport | None = None
         self._heard = bytearray()
+        self._line_start = (
+            0  # where the first line of `_heard` begins that has not ended, or not been looked at
+        )
         self._heard_too_much = False
+        self._lost_because = ""
+        self._news = asyncio.Event()  # something was heard, or the connection is lost
         self._writable = asyncio.Event()
         self._writable.set()
         self._closed = asyncio.Event()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
 
     @property
     def is_usable(self) -> bool:
@@ -64,19 +71,31 @@ class Wire(SMTPProtocol):
         return self.is_connected and not self._heard
 
     @property
-    def tls_version(self) -> str:
-        """ "TLS 1.3", or "" without TLS."""
-        tls = self.transport.get_extra_info("ssl_object") if self.transport else None
-        return str(tls.version()).replace("TLSv", "TLS ") if tls else ""
+    def tls(self) -> ssl.SSLObject | None:
+        """What Python knows of the TLS session; None without TLS."""
+        return self._transport.get_extra_info("ssl_object") if self._transport else None
+
+    @property
+    def certificate_chain(self) -> tuple[bytes, ...]:
+        """The server's certificates in DER, its own first. Before Python 3.13 only that one can be had."""
+        if self.tls is None:
+            return ()
+        if sys.version_info >= (3, 13):
+            return tuple(self.tls.get_unverified_chain())
+        own = self.tls.getpeercert(binary_form=True)
+        return (own,) if own else ()
 
     async def greeting(self, *, seconds: float) -> SmtpReply:
-        return await self._reply(self.read_response(), "the greeting", seconds)
+        return await self._reply("the greeting", seconds)
 
     async def command(self, line: str, *, awaited: str, seconds: float) -> SmtpReply:
         """Say `line`, hear the answer. `awaited` names it for the text of a fault: "the reply to DATA"."""
+        if _CONTROL_CHARACTER.search(line):
+            raise ValueError("a command with a control character")
         if self._heard:
             return self._unasked()
-        return await self._reply(self.execute_command(line.encode()), awaited, seconds)
+        self._write(f"{line}\r\n".encode(), doing=f"waiting for {awaited}")
+        return await self._reply(awaited, seconds)
 
     async def handshake(self, context: ssl.SSLContext, *, host: str, seconds: float) -> None:
         """Go on in TLS: RFC 3207 section 4. The fault is `untrusted` where only the certificate was wrong."""
@@ -86,7 +105,7 @@ class Wire(SMTPProtocol):
             raise self._lost("beginning TLS")
         try:
             transport = await asyncio.get_running_loop().start_tls(
-                cast(asyncio.WriteTransport, self.transport),
+                cast(asyncio.WriteTransport, self._transport),
                 self,
                 context,
                 server_hostname=host,
@@ -107,30 +126,33 @@ class Wire(SMTPProtocol):
 
         Until this returns None the final dot has not been written, and no server may deliver the message.
         """
+        self.content_octets = 0
         for start in range(0, len(octets), BLOCK):
             if self._end_of_reply():
                 break
-            self._write_content(octets[start : start + BLOCK])
+            block = octets[start : start + BLOCK]
+            self._write(block, doing="sending the message")
             await self._passed_on(seconds)
+            self.content_octets += len(block)
         if self._end_of_reply():
             return self._unasked(any_refusal=True)
-        self._write_content(b".\r\n")
+        self._write(b".\r\n", doing="sending the message")
         return None
 
     async def content_reply(self, *, seconds: float) -> SmtpReply:
         """The answer to the final dot. A fault leaves it open whether the message arrived."""
-        return await self._reply(self.read_response(), "the reply to the message", seconds)
+        return await self._reply("the reply to the message", seconds)
 
     def abort(self) -> None:
         """Drop the connection, with all that is not yet written."""
-        if self.transport is not None:
-            cast(asyncio.WriteTransport, self.transport).abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     async def disconnect(self, *, seconds: float) -> None:
         """Close the connection in good manners, but do not wait longer than this."""
-        if self.transport is None:
+        if self._transport is None:
             return
-        self.transport.close()
+        self._transport.close()
         try:
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
@@ -140,7 +162,6 @@ class Wire(SMTPProtocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
         self._use(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -149,51 +170,50 @@ class Wire(SMTPProtocol):
         if len(data) > room:
             self._heard_too_much = True
             self.abort()
-            return
-        super().data_received(data)
+        self._news.set()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
         self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        self._transport = None
+        self._lost_because = _reason(exc)
+        self._news.set()
         self._writable.set()
         self._closed.set()
 
     def _use(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         # "Writable" is to mean: all has been passed on. To asyncio's TLS a high limit of 0 is "always full".
-        cast(asyncio.WriteTransport, transport).set_write_buffer_limits(high=1, low=0)
+        self._transport.set_write_buffer_limits(high=1, low=0)
 
-    async def _reply(
-        self, answer: Coroutine[Any, Any, SMTPResponse], awaited: str, seconds: float
-    ) -> SmtpReply:
+    def _write(self, octets: bytes, *, doing: str) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise self._lost(doing)
+        self._transport.write(octets)
+
+    async def _reply(self, awaited: str, seconds: float) -> SmtpReply:
         try:
-            # Not aiosmtplib's timeout: before Python 3.12 its `wait_for` can swallow a cancellation.
             async with asyncio.timeout(seconds):
-                await answer
+                while not self._end_of_reply():
+                    if not self.is_connected:
+                        raise self._lost(f"waiting for {awaited}")
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError as fault:
-            raise WireFault(
-                f"timed out after {seconds:g} seconds waiting for {awaited}{self._so_far()}"
-            ) from fault
-        except SMTPServerDisconnected as fault:
-            raise self._lost(f"waiting for {awaited}", fault.__cause__) from fault
-        except SMTPResponseException as fault:  # aiosmtplib's word for what it cannot read
-            raise self._no_reply(awaited) from fault
+            text = f"timed out after {seconds:g} seconds waiting for {awaited}{self._so_far()}"
+            raise WireFault(text) from fault
         return self._cut_reply(awaited)
 
     def _end_of_reply(self) -> int:
         """Where the first reply in what was heard ends: behind the first line that no "-" continues; or 0."""
-        start = 0
-        while (line_end := self._heard.find(b"\n", start)) >= 0:
-            if self._heard[start + 3 : start + 4] != b"-":
+        while (line_end := self._heard.find(b"\n", self._line_start)) >= 0:
+            if self._heard[self._line_start + 3 : self._line_start + 4] != b"-":
                 return line_end + 1
-            start = line_end + 1
+            self._line_start = line_end + 1
         return 0
 
     def _cut_reply(self, awaited: str) -> SmtpReply:
@@ -201,8 +221,9 @@ class Wire(SMTPProtocol):
         try:
             reply = SmtpReply.from_wire(bytes(self._heard[:end]))
         except ValueError as fault:
-            raise self._no_reply(awaited) from fault
+            raise WireFault(f"said in place of {awaited}: {_quote(self._heard)}", PROTOCOL_BROKEN) from fault
         del self._heard[:end]
+        self._line_start = 0
         return reply
 
     def _unasked(self, *, any_refusal: bool = False) -> SmtpReply:
@@ -213,12 +234,6 @@ class Wire(SMTPProtocol):
             return reply
         raise WireFault(f"spoke unasked: {quote}", PROTOCOL_BROKEN)
 
-    def _write_content(self, octets: bytes) -> None:
-        try:
-            self.write(octets)
-        except SMTPServerDisconnected as fault:
-            raise self._lost("sending the message", fault.__cause__) from fault
-
     async def _passed_on(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
@@ -228,15 +243,12 @@ class Wire(SMTPProtocol):
         if not self.is_connected and not self._end_of_reply():
             raise self._lost("sending the message")
 
-    def _lost(self, doing: str, cause: BaseException | None = None) -> WireFault:
+    def _lost(self, doing: str) -> WireFault:
         if self._heard_too_much:
             text = f"answered with more than {LONGEST_REPLY:,} octets, beginning {_quote(self._heard)}"
             return WireFault(text, PROTOCOL_BROKEN)
-        because = f" ({cause})" if cause and str(cause) else ""
+        because = f" ({self._lost_because})" if self._lost_because else ""
         return WireFault(f"the connection was lost while {doing}{because}{self._so_far()}")
-
-    def _no_reply(self, awaited: str) -> WireFault:
-        return WireFault(f"said in place of {awaited}: {_quote(self._heard)}", PROTOCOL_BROKEN)
 
     def _so_far(self) -> str:
         return f"; it had said {_quote(self._heard)}" if self._heard else ""
@@ -262,3 +274,10 @@ def _quote(octets: bytes | bytearray) -> str:
     cut = text[:LONGEST_QUOTE]
     rest = f" … ({len(octets):,} octets in all)" if len(text) > LONGEST_QUOTE else ""
     return f"'{cut.translate(_VISIBLE)}'{rest}"
+
+
+def _reason(fault: Exception | None) -> str:
+    """Why a connection was lost, in the system's words; "" where the other side just closed it."""
+    if isinstance(fault, OSError) and fault.errno and not isinstance(fault, ssl.SSLError):
+        return os.strerror(fault.errno).lower()
+    return str(fault or "")

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from telltale.delivery.browse import needs_a_look
 from telltale.web.inbox import rail
 
 
@@ -14,4 +15,8 @@ def desk(request: HttpRequest) -> dict[str, Any]:
     """The rail, for signed-in agents; counted only where a template draws it."""
     if not request.user.is_authenticated:
         return {}
-    return {"rail": lambda: rail(request.user), "sandbox": settings.ENVIRONMENT.sandbox}
+    return {
+        "rail": lambda: rail(request.user),
+        "queue_needs_a_look": needs_a_look,
+        "sandbox": settings.ENVIRONMENT.sandbox,
+    }

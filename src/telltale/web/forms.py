@@ -114,9 +114,53 @@ def named_in(recipients: list[Recipient], one: Recipient) -> int:
     return sum(other.address.lower() == one.address.lower() for other in recipients)
 
 
-class ReplyForm(ComposeForm):
+class AddressesForm(forms.Form):
+    """Recipients while they are typed: what is no address yet is nobody's business."""
+
+    to = forms.CharField(max_length=10_000, required=False)
+    cc = forms.CharField(max_length=10_000, required=False)
+    bcc = forms.CharField(max_length=10_000, required=False)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Each once, at most as many as a reply may have."""
+        if not self.is_valid():
+            return []
+        found: dict[str, str] = {}
+        for text in self.cleaned_data.values():
+            for piece in text.split(","):  # a half address hides no whole one
+                try:
+                    boxes = parse_addresses(piece)
+                except BadAddressError:
+                    continue
+                found |= {box.address.lower(): box.address for box in boxes}
+        return list(found.values())[:MOST_RECIPIENTS]
+
+
+class WhenMixin(forms.Form):
+    """A time to come, as the menus "later" offer it; `time` is None for at once."""
+
+    when = forms.ChoiceField(choices=[(name, name) for name in WHEN], required=False)
+    at = forms.CharField(max_length=32, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        try:
+            data["time"] = parse_when(data.get("when") or "now", data.get("at", ""), now=timezone.localtime())
+        except BadTimeError as error:
+            self.add_error("at", str(error))
+        return data
+
+    @property
+    def time(self) -> datetime | None:
+        time: datetime | None = self.cleaned_data["time"]
+        return time
+
+
+class ReplyForm(WhenMixin, ComposeForm):
     seen = forms.IntegerField(min_value=0, required=False)
-    anyway = forms.BooleanField(required=False)
+    anyway = forms.BooleanField(required=False)  # though somebody wrote meanwhile
+    override_holds = forms.BooleanField(required=False)  # though an address is known to be dead
 
 
 class SubjectField(forms.CharField):
@@ -159,22 +203,8 @@ class AlternativeForm(forms.Form):
         return recipients[0].address
 
 
-class RetryForm(forms.Form):
-    when = forms.ChoiceField(choices=[(name, name) for name in WHEN], required=False)
-    at = forms.CharField(max_length=32, required=False)
-
-    def clean(self) -> dict[str, Any]:
-        data = self.cleaned_data
-        try:
-            data["time"] = parse_when(data.get("when") or "now", data.get("at", ""), now=timezone.localtime())
-        except BadTimeError as error:
-            self.add_error("at", str(error))
-        return data
-
-    @property
-    def time(self) -> datetime | None:
-        time: datetime | None = self.cleaned_data["time"]
-        return time
+class RetryForm(WhenMixin):
+    """One more try, now or later."""
 
 
 class WelcomeForm(DeskForm):

@@ -34,7 +34,7 @@ VIEWS = [
     View("open", "All open", "Inbox", OPEN),
     View("closed", "Closed", "Inbox", Q(state=Conversation.State.CLOSED), counted=False),
     View("failed", "Not delivered", "Delivery", Q(alert__in=["failed", "uncertain"]), alert=True),
-    View("delayed", "Delayed", "Delivery", Q(alert="delayed")),
+    View("delayed", "Delayed", "Delivery", Q(alert__in=["delayed", "held"])),
 ]
 BY_SLUG = {view.slug: view for view in VIEWS}
 

@@ -54,7 +54,9 @@ def _load_fates(replies: list[Part]) -> dict[int, DeliveryNote]:
     prefetch_related_objects(
         replies,
         Prefetch("messages", OutgoingMessage.objects.order_by("id")),
-        Prefetch("messages__deliveries", Delivery.objects.order_by("id")),
+        Prefetch(
+            "messages__deliveries", Delivery.objects.select_related("mailbox", "incident").order_by("id")
+        ),
         Prefetch("messages__deliveries__attempts", Attempt.objects.order_by("number")),
         Prefetch("messages__deliveries__reports", Report.objects.order_by("id")),
         Prefetch("messages__deliveries__notes", DeliveryNote.objects.select_related("report", "closed_by")),

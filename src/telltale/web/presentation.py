@@ -36,6 +36,12 @@ STANDING = {
     State.CANCELLED: "was cancelled",
     State.HELD: "is held",
 }
+HELD = {
+    Delivery.Hold.ADDRESS: "dead address",
+    Delivery.Hold.INCIDENT: "its provider takes no mail of ours",
+    Delivery.Hold.MAILBOX: "mailbox paused",
+    Delivery.Hold.PERSON: "by a person",
+}
 _CODE = re.compile(r"(\d{3}[- ](?:[245]\.\d{1,3}\.\d{1,3})?|\d{3}$)(.*)", re.DOTALL)
 
 
@@ -79,7 +85,7 @@ class Alternative:
 class NoteView:
     note: DeliveryNote
     delivery: Delivery
-    verdict: Verdict
+    verdict: Verdict | None  # None where a hold has no refusal behind it
     whose_reply: str
     party: str
     words: Sequence[CodeLine]
@@ -91,6 +97,7 @@ class NoteView:
     alternatives: Sequence[Alternative] = ()  # the best first
     can_retry: bool = False
     can_cancel: bool = False
+    hold: str = ""  # why it is held, in a sentence or two
 
     @property
     def is_open(self) -> bool:
@@ -103,8 +110,13 @@ class NoteView:
             "failed": "did not reach",
             "uncertain": "may not have reached",
             "delayed": "has not yet reached",
+            "held": "is held and has not gone to",
         }
         return f"{self.whose_reply} {said[self.note.kind]}"
+
+    @property
+    def is_held(self) -> bool:
+        return self.note.kind == DeliveryNote.Kind.HELD
 
     @property
     def is_delayed(self) -> bool:
@@ -115,6 +127,7 @@ class NoteView:
         return (
             not self.alternatives
             and not self.is_delayed
+            and self.verdict is not None
             and self.verdict.retry in (Retry.LATER, Retry.AUTOMATIC, Retry.UNCLEAR)
         )
 
@@ -124,12 +137,22 @@ def fates(part: Part) -> list[Fate]:
     return [fate(delivery) for message in part.messages.all() for delivery in message.deliveries.all()]
 
 
+def leaves_at(part: Part) -> datetime | None:
+    """When a reply goes out that has not left yet and can be taken back whole; None for any other."""
+    deliveries = [delivery for message in part.messages.all() for delivery in message.deliveries.all()]
+    if not deliveries or not all(delivery.is_scheduled for delivery in deliveries):
+        return None
+    return min(delivery.next_attempt_at for delivery in deliveries if delivery.next_attempt_at)
+
+
 def fate(delivery: Delivery) -> Fate:
     """What has become of one delivery, in as many words as a chip has room for."""
     return _FATES[State(delivery.state)](delivery)
 
 
 def _queued(delivery: Delivery) -> Fate:
+    if delivery.is_scheduled:
+        return Fate(delivery, "waiting", "goes out", at=delivery.next_attempt_at)
     if delivery.next_attempt_at and delivery.next_attempt_at > timezone.now():
         return Fate(delivery, "waiting", "to be tried", at=delivery.next_attempt_at)
     return Fate(delivery, "waiting", "queued")
@@ -159,7 +182,9 @@ _FATES: dict[State, Callable[[Delivery], Fate]] = {
     State.FAILED: lambda delivery: Fate(delivery, "failed", code_of(delivery) or "not delivered"),
     State.UNCERTAIN: lambda delivery: Fate(delivery, "uncertain", "uncertain: handed over, no answer"),
     State.CANCELLED: lambda delivery: Fate(delivery, "cancelled", "cancelled"),
-    State.HELD: lambda delivery: Fate(delivery, "waiting", "held"),
+    State.HELD: lambda delivery: Fate(
+        delivery, "held", f"held: {HELD[Delivery.Hold(delivery.held_because)]}"
+    ),
 }
 
 
@@ -184,8 +209,8 @@ def code_of(delivery: Delivery) -> str:
 def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address]) -> NoteView:
     """All that the note's template shows. `addresses` are those of the conversation's contact."""
     delivery = note.delivery
-    report = note.report.as_recipient_report()
-    verdict = explain(report)
+    report = note.report.as_recipient_report() if note.report else None
+    verdict = explain(report) if report else None
     author = delivery.message.part.agent
     siblings = [other for other in delivery.message.deliveries.all() if other.pk != delivery.pk]
     return NoteView(
@@ -193,17 +218,36 @@ def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address]
         delivery=delivery,
         verdict=verdict,
         whose_reply="Your reply" if author == viewer or author is None else f"{author.name}’s reply",
-        party=PARTY[verdict.party],
-        words=code_lines(report.diagnostic_code.text),
-        words_by="" if report.diagnostic_code.type == "x-local" else verdict.said_by,
+        party=PARTY[verdict.party] if verdict else "",
+        words=code_lines(report.diagnostic_code.text) if report else (),
+        words_by=verdict.said_by if report and verdict and report.diagnostic_code.type != "x-local" else "",
         others=[f"{other.recipient} {STANDING[State(other.state)]}" for other in siblings],
-        evidence=evidence(note.report),
+        evidence=evidence(note.report) if note.report else "",
         timeline=timeline(delivery, queued_by=author),
         tries=delivery.attempt_count,
         alternatives=alternatives(addresses, instead_of=delivery, besides=siblings),
-        can_retry=can(State(delivery.state), Event.RETRIED),
+        can_retry=can(State(delivery.state), Event.RETRIED)
+        and delivery.held_because != Delivery.Hold.MAILBOX,
         can_cancel=can(State(delivery.state), Event.CANCELLED),
+        hold=_hold(delivery) if note.kind == DeliveryNote.Kind.HELD else "",
     )
+
+
+def _hold(delivery: Delivery) -> str:
+    """Why it waits, and what ends that."""
+    if delivery.held_because == Delivery.Hold.INCIDENT and delivery.incident:
+        return (
+            f"{delivery.incident.provider} takes none of our mail at the moment. One reply at a time finds out "
+            "whether that is over; then this one goes out by itself."
+        )
+    texts = {
+        Delivery.Hold.ADDRESS.value: "It has been proven that no mail reaches this address, and nothing has been heard "
+        "from it since. Send it anyway if you know better, or take another way.",
+        Delivery.Hold.MAILBOX.value: f"The mailbox {delivery.mailbox.address} is paused. What is held goes out when it "
+        "goes on.",
+        Delivery.Hold.PERSON.value: "Somebody holds it. It goes out when it is released.",
+    }
+    return texts.get(delivery.held_because, "It was held.")  # and has been let go
 
 
 def alternatives(

@@ -9,12 +9,24 @@ Idiomorph.defaults.ignoreActiveValue = true;
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
   !(name === "open" && node.tagName === "DETAILS") && !isEdited(name, node);
 
-// Ctrl+Enter or Cmd+Enter sends.
+// Ctrl+Enter or Cmd+Enter sends. Enter alone presses no button of the composer: the first of them adds a note.
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+  if (event.key !== "Enter") return;
+  if (event.ctrlKey || event.metaKey) {
     event.target.closest("form.composer, form.letter")?.requestSubmit();
+  } else if (event.target.matches("form.composer input, form.letter[method=post] input")) {
+    event.preventDefault();
   }
 });
+
+// A reply can be taken back until it leaves: count the seconds, then take the buttons away.
+setInterval(() => {
+  for (const strip of document.querySelectorAll("[data-leaves]")) {
+    const seconds = Math.ceil((new Date(strip.dataset.leaves) - Date.now()) / 1000);
+    strip.hidden = seconds <= 0;
+    if (seconds > 0 && seconds <= 60) strip.querySelector("time").textContent = `in ${seconds} s`;
+  }
+}, 250);
 
 // A reply is checked against what its writer has seen: the newest version on the page.
 document.addEventListener("htmx:configRequest", (event) => {

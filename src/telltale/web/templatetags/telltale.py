@@ -17,6 +17,7 @@ register = template.Library()
 
 register.filter("age", presentation.age)
 register.filter("gave_up_after", presentation.gave_up_after)
+register.filter("leaves_at", presentation.leaves_at)
 
 _ICONS = {
     "accepted": "check",
@@ -24,6 +25,7 @@ _ICONS = {
     "failed": "cross",
     "delayed": "clock",
     "uncertain": "question",
+    "held": "pause",
 }
 
 

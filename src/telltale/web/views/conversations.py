@@ -13,12 +13,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from telltale.accounts.models import Agent
 from telltale.conversations import actions
 from telltale.conversations.models import Conversation, Draft, Mailbox, Part
-from telltale.delivery.actions import StaleError, send_reply, start_conversation
-from telltale.web.forms import DraftForm, NewConversationForm, NoteForm, ReplyForm
+from telltale.delivery.actions import (
+    NotPossibleError,
+    StaleError,
+    send_now,
+    send_reply,
+    start_conversation,
+    take_back,
+)
+from telltale.delivery.checks import findings
+from telltale.web.forms import AddressesForm, DraftForm, NewConversationForm, NoteForm, ReplyForm
 from telltale.web.inbox import BY_SLUG, View, conversations
 from telltale.web.parts import parts_for_page
 from telltale.web.requests import DeskRequest
-from telltale.web.views.answers import done, is_htmx
+from telltale.web.views.answers import done, is_htmx, refused
 from telltale.web.views.files import keep_uploads
 
 # State and assignee never change without one of these parts.
@@ -66,10 +74,40 @@ def replies(request: DeskRequest, pk: int) -> HttpResponse:
             body=form.cleaned_data["body"],
             key=form.cleaned_data["key"],
             seen_version=None if form.cleaned_data["anyway"] else form.cleaned_data["seen"],
+            leave_at=form.time,
+            override_holds=form.cleaned_data["override_holds"],
         )
     except StaleError as error:
         return _compose_again(request, conversation, form, draft, stale=str(error))
     return _composed(request, conversation)
+
+
+@require_POST
+def withdrawal(request: DeskRequest, pk: int) -> HttpResponse:
+    """Undo: a reply that has not left becomes a draft again, before what the composer holds by now."""
+    part, conversation = _reply(pk)
+    _keep_draft(request, conversation)
+    try:
+        take_back(part, agent=request.user)
+    except NotPossibleError as error:
+        return refused(request, conversation, str(error))
+    return _composed(request, conversation)
+
+
+@require_POST
+def departure(request: DeskRequest, pk: int) -> HttpResponse:
+    """Do not wait any longer: it goes out now."""
+    part, conversation = _reply(pk)
+    try:
+        send_now(part, agent=request.user)
+    except NotPossibleError as error:
+        return refused(request, conversation, str(error))
+    return done(request, conversation)
+
+
+def _reply(pk: int) -> tuple[Part, Conversation]:
+    part = get_object_or_404(Part, pk=pk, kind__in=[Part.Kind.REPLY, Part.Kind.EVENT])
+    return part, _conversation(part.conversation_id)
 
 
 @require_POST
@@ -92,6 +130,17 @@ def draft(request: DeskRequest, pk: int) -> HttpResponse:
         return render(request, "fragments/draft_state.html", {"problem": "Not kept: too long."}, status=422)
     kept = actions.save_draft(conversation, agent=request.user, **form.cleaned_data)
     return render(request, "fragments/draft_state.html", {"kept": kept})
+
+
+@require_safe
+def checks(request: DeskRequest, pk: int) -> HttpResponse:
+    """The strip in the composer: what would keep the reply from arriving."""
+    conversation = _conversation(pk)
+    form = AddressesForm(request.GET)
+    draft = Draft.objects.filter(agent=request.user, conversation=conversation).first()
+    octets = sum(draft.attachments.values_list("size", flat=True)) if draft else 0
+    found = findings(conversation.mailbox, form.addresses, octets=octets)
+    return render(request, "fragments/checks.html", {"findings": found})
 
 
 @require_POST
