@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 
 def start(page: Page, to: str, *, cc: str = "", body: str = "Is it this one?") -> str:
@@ -181,6 +181,23 @@ def test_what_the_agent_opened_and_typed_survives_a_live_update(page: Page) -> N
 
     expect(failure.get_by_label("Send this reply to")).to_have_value("half-typed@")
     expect(written(page)).to_have_value("A second thought")
+
+
+def test_keeping_the_draft_does_not_take_the_send_button_away(page: Page) -> None:
+    """A click that falls into the moment in which the draft is kept must send."""
+    page.goto("/inbox/open/")
+    page.get_by_role("link", name="Export stops at 10,000 rows").click()
+    held: list[Route] = []
+    page.route("**/draft", lambda route: held.append(route))
+    with page.expect_request("**/draft"):
+        written(page).fill("It was a limit; it is gone since this morning.")
+    send = page.get_by_role("button", name="Send ⌘↵")
+    expect(send).to_be_enabled()
+    before = send.bounding_box()
+    for route in held:
+        route.continue_()
+    expect(page.locator("#draft-state")).to_contain_text("Draft kept")
+    assert send.bounding_box() == before, "the button must not move from under the pointer"
 
 
 def test_a_draft_is_kept_on_the_server_as_it_is_typed(page: Page) -> None:
