@@ -13,6 +13,7 @@ import uvicorn
 from django.conf import settings
 
 from telltale.config.asgi import application, stream
+from telltale.config.memory import keep_out_of_collections
 
 _PATIENCE = 3  # seconds for the responses that are under way
 
@@ -25,6 +26,7 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     environment = settings.ENVIRONMENT
+    keep_out_of_collections()
     server = Server(
         uvicorn.Config(
             application,

@@ -81,7 +81,13 @@ DATABASES = {
         "PASSWORD": _database.pop("password", ""),
         "HOST": _database.pop("host", ""),
         "PORT": str(_database.pop("port", "")),
-        "OPTIONS": {**_database, "pool": {"min_size": 1, "max_size": 20, "timeout": 10}},
+        "OPTIONS": {
+            **_database,
+            "pool": {"min_size": 1, "max_size": 20, "timeout": 10},
+            # PostgreSQL plans a statement once for each connection, not each time that it comes.
+            "server_side_binding": True,
+            "prepare_threshold": 5,
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -29,14 +29,15 @@ class TooLargeError(ValueError):
     """More octets than a mail may have. The text says how many there are and how many there may be."""
 
 
+_ADVANCE = "UPDATE conversations_conversation SET version = version + 1 WHERE id = %s RETURNING *"
+
+
 def advance(conversation_id: int) -> Conversation:
-    """Lock the conversation until the transaction ends and give it its next version.
+    """Give the conversation its next version, and with that lock it until the transaction ends.
 
     Always the first lock that a verb takes, so that two verbs never wait for each other in a ring.
     """
-    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
-    conversation.version += 1
-    conversation.save(update_fields=["version"])
+    [conversation] = Conversation.objects.raw(_ADVANCE, [conversation_id])
     return conversation
 
 
@@ -98,7 +99,7 @@ def open_conversation(
 @transaction.atomic
 def contact_for(email: str, *, name: str = "") -> Contact:
     """The contact with this address; a new one where nobody has it yet."""
-    known = Address.objects.select_related("contact").filter(email__iexact=email).first()
+    known = Address.objects.select_related("contact").with_email(email).first()
     if known:
         return known.contact
     contact = Contact.objects.create(name=name)
@@ -118,7 +119,7 @@ def add_customer_message(
     """A customer wrote: the address is alive, and a closed conversation is open again."""
     conversation = advance(conversation.pk)
     contact = contact_for(from_address)
-    Address.objects.filter(email__iexact=from_address).update(last_heard_at=timezone.now(), dead_since=None)
+    Address.objects.with_email(from_address).update(last_heard_at=timezone.now(), dead_since=None)
     part = add_part(
         conversation,
         Part.Kind.CUSTOMER_MESSAGE,
@@ -218,4 +219,4 @@ def megabytes(octets: int) -> str:
 
 def touch_health(email: str, **fields: object) -> None:
     """What has been learnt about one address; nothing where no contact has it."""
-    Address.objects.filter(email__iexact=email).update(**fields)
+    Address.objects.with_email(email).update(**fields)

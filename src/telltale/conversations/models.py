@@ -8,8 +8,9 @@ from typing import ClassVar
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from telltale.conversations.fields import EncryptedTextField
@@ -68,7 +69,17 @@ class Contact(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        return self.name or self.addresses.values_list("email", flat=True).first() or "Unknown"
+        return self.name or self._first_address() or "Unknown"
+
+    def _first_address(self) -> str:
+        addresses = self.addresses.all()  # which a list has loaded for all of its contacts at once
+        return min(addresses, key=lambda address: address.pk).email if addresses else ""
+
+
+class AddressQuerySet(models.QuerySet["Address"]):
+    def with_email(self, email: str) -> AddressQuerySet:
+        """Whatever the case of its letters, by the index of address_email_once (iexact would compare UPPER)."""
+        return self.filter(Exact(Lower("email"), Lower(Value(email))))
 
 
 class Address(models.Model):
@@ -82,6 +93,8 @@ class Address(models.Model):
     last_failure = models.CharField(max_length=200, blank=True)  # the title of the verdict
     dead_since = models.DateTimeField(null=True, blank=True)  # set by proof alone, lifted by a sign of life
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AddressQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "addresses"

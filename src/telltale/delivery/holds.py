@@ -46,7 +46,7 @@ def reason_to_hold(delivery: Delivery) -> Delivery.Hold | None:
 
 def is_dead(address: str) -> bool:
     """Whether it has been proven that no mail reaches this address, and nothing has been heard from it since."""
-    return Address.objects.filter(email__iexact=address, dead_since__isnull=False).exists()
+    return Address.objects.with_email(address).filter(dead_since__isnull=False).exists()
 
 
 def last_proof(address: str) -> Report | None:

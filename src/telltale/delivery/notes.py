@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Case, Q, When
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
@@ -21,6 +22,7 @@ GRAVEST_FIRST = [
     DeliveryNote.Kind.HELD,
     DeliveryNote.Kind.DELAYED,
 ]
+_GRAVITY = Case(*(When(kind=kind, then=place) for place, kind in enumerate(GRAVEST_FIRST)))
 QUIET = (DeliveryNote.Kind.DELAYED, DeliveryNote.Kind.HELD)  # nothing has gone wrong for good
 
 
@@ -98,14 +100,14 @@ def _close(
 def mark_reply_changed(conversation: Conversation, message: OutgoingMessage) -> None:
     """Let the pages fetch the reply again, and its open notes: each says what became of the other recipients."""
     open_notes = DeliveryNote.objects.filter(delivery__message=message, closed_at=None)
-    mark_changed(conversation, message.part_id, *open_notes.values_list("pk", flat=True))
+    changed = conversation.parts.filter(Q(pk=message.part_id) | Q(pk__in=open_notes.values("pk")))
+    changed.update(version=conversation.version)
 
 
 def refresh_alert(conversation: Conversation) -> None:
     """What the list says of this conversation: the gravest of its open notes, the newest of these."""
     notes = DeliveryNote.objects.filter(part__conversation=conversation, closed_at=None)
-    newest = {note.kind: note for note in notes.select_related("part", "delivery").order_by("pk")}
-    note = next((newest[kind] for kind in GRAVEST_FIRST if kind in newest), None)
+    note = notes.select_related("part", "delivery").order_by(_GRAVITY, "-pk").first()
     conversation.alert = note.kind if note else ""
     conversation.alert_text = note.part.body if note else ""
     conversation.alert_next_try_at = _next_try(note)

@@ -30,6 +30,7 @@ from django.utils import timezone
 django.setup()
 
 from telltale.channels.email import WayOut  # noqa: E402  (needs Django to be set up)
+from telltale.config.memory import keep_out_of_collections  # noqa: E402
 from telltale.conversations.models import Mailbox  # noqa: E402
 from telltale.delivery import destinations, holds, incidents, queue  # noqa: E402
 from telltale.delivery.acceptances import Acceptance, record_acceptances  # noqa: E402
@@ -261,6 +262,7 @@ async def serve() -> None:
         concurrency=environment.deliver_concurrency,
         lease=environment.lease,
     )
+    keep_out_of_collections()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, worker.stop)

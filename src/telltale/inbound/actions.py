@@ -235,7 +235,7 @@ def _answered(letter: Letter) -> QuerySet[Part]:
 
 def _takes_part(conversation: Conversation, address: str) -> bool:
     return (
-        conversation.contact.addresses.filter(email__iexact=address).exists()
+        conversation.contact.addresses.with_email(address).exists()
         or Delivery.objects.filter(
             message__part__conversation=conversation, recipient__iexact=address
         ).exists()
