@@ -69,16 +69,22 @@ def conversation(mailbox):
 @pytest.fixture
 def reply(conversation, agent) -> Callable:
     """Sends a reply to these addresses and returns its deliveries, in that order."""
-    from telltale.delivery.actions import Recipient, send_reply
+    from telltale.delivery.actions import send_reply
+    from telltale.delivery.composing import Recipient
     from telltale.delivery.models import Delivery
 
-    def send(*addresses: str, key: uuid.UUID | None = None, **options):
+    def send(
+        *addresses: str,
+        body: str = "The refund left us this morning.",
+        key: uuid.UUID | None = None,
+        **options,
+    ):
         roles = [Delivery.Role.TO, *[Delivery.Role.CC] * (len(addresses) - 1)]
         part = send_reply(
             conversation,
             agent=agent,
             recipients=[Recipient(role, address) for role, address in zip(roles, addresses, strict=True)],
-            body="The refund left us this morning.",
+            body=body,
             key=key or uuid.uuid4(),
             **options,
         )

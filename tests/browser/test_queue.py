@@ -17,7 +17,8 @@ from datetime import timedelta
 from django.utils import timezone
 from telltale.accounts.models import Agent
 from telltale.conversations.models import Conversation
-from telltale.delivery.actions import Recipient, send_reply
+from telltale.delivery.actions import send_reply
+from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery
 
 agent = Agent.objects.get(name="Maya")

@@ -7,14 +7,14 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from telltale.conversations.actions import add_customer_message
-from telltale.conversations.models import Part
+from telltale.conversations.models import Mailbox, Part
 from telltale.delivery import queue
 from telltale.delivery.actions import (
     NotPossibleError,
-    Recipient,
     StaleError,
     cancel,
     mark_handled,
@@ -22,8 +22,10 @@ from telltale.delivery.actions import (
     send_reply,
     send_to_another_address,
 )
+from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.delivery.states import State
+from telltale.mail.reply_address import ReplyAddress, verify
 from tests.delivery.test_queue import NO_SUCH_USER, answer, claim
 
 
@@ -59,7 +61,8 @@ def test_a_reply_is_one_message_with_one_delivery_for_each_recipient(conversatio
     assert mail["Subject"] == "Re: Where is my refund?"
     assert mail["In-Reply-To"] == mail["References"] == "<first@oldworks.example>"
     assert mail["Message-ID"] == part.message_id
-    assert mail.get_content().strip() == "Grüße"
+    assert mail.get_body(("plain",)).get_content().strip() == "Grüße"
+    assert "<p>Grüße</p>" in mail.get_body(("html",)).get_content()
 
 
 def test_a_second_click_sends_nothing(reply):
@@ -129,12 +132,31 @@ def test_what_was_accepted_cannot_be_tried_again(reply, agent):
         retry(delivery, agent=agent)
 
 
+def test_the_html_shows_words_as_words_and_links_as_links(reply):
+    [delivery] = reply("ana@oldworks.example", body="<b>Hi</b>\nsee https://lamp.example/a?b=1&c=2")
+
+    html = sent_mail(delivery).get_body(("html",)).get_content()
+    assert "&lt;b&gt;Hi&lt;/b&gt;<br>" in html
+    assert 'href="https://lamp.example/a?b=1&amp;c=2"' in html
+
+
+def test_answers_carry_the_conversation_where_the_mailbox_wants_that(reply, mailbox, conversation):
+    assert sent_mail(reply("ana@oldworks.example")[0])["Reply-To"] is None
+
+    Mailbox.objects.update(tagged_replies=True)
+    reply_to = sent_mail(reply("ana@oldworks.example")[0])["Reply-To"].addresses[0].addr_spec
+    assert verify(reply_to, keys=settings.REPLY_ADDRESS_KEYS) == ReplyAddress(
+        mailbox.address, conversation.pk
+    )
+
+
 def test_another_address_gets_the_same_words_in_a_mail_of_its_own(failed, agent):
     other = send_to_another_address(failed, agent=agent, address="ana.ribeiro@gmail.example")
 
     first, second = sent_mail(failed), sent_mail(other)
     assert second["To"] == "ana.ribeiro@gmail.example"
-    assert second.get_content() == first.get_content()
+    for kind in ("plain", "html"):
+        assert second.get_body((kind,)).get_content() == first.get_body((kind,)).get_content()
     assert second["Message-ID"] != first["Message-ID"]
     assert second["In-Reply-To"] == first["In-Reply-To"]
     assert (other.replaces, other.state) == (failed, State.QUEUED)

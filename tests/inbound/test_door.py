@@ -25,6 +25,7 @@ from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
 from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.delivery.states import State
 from telltale.inbound import actions
+from telltale.mail.reply_address import sign as sign_reply
 from telltale.mail.return_path import LIFETIME, sign
 from tests.cli.helpers import free_port
 from tests.delivery.test_queue import answer
@@ -120,7 +121,8 @@ def test_the_door_says_who_it_is_and_what_it_can(client):
 
 
 def test_our_mailboxes_and_signed_return_paths_are_taken_whatever_their_case(client, accepted):
-    for address in (MAILBOX, way_back(accepted)):
+    answers = sign_reply(5, mailbox=MAILBOX, key=settings.REPLY_ADDRESS_KEYS[0])
+    for address in (MAILBOX, way_back(accepted), answers):
         assert rcpt(client, address) == rcpt(client, address.upper()) == (250, "2.1.5 Recipient is ours")
 
 
@@ -133,6 +135,9 @@ def test_everybody_else_is_refused_with_the_reason(client, accepted):
     borrowed = f"{next_one.rpartition('-')[0]}-{signed.rpartition('-')[2]}"
     refused = {
         "nobody@lamp.example": "is no mailbox of this desk",
+        sign_reply(
+            5, mailbox=MAILBOX, key=b"not our key"
+        ): "is no reply address of ours: its signature is wrong",
         "support@elsewhere.example": "is no mailbox of this desk",  # no open relay
         f"{SENDER}": "is no mailbox of this desk",
         "support%elsewhere.example@lamp.example": "is no mailbox of this desk",

@@ -6,15 +6,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
 from telltale.conversations.models import Address, Contact, Conversation, Mailbox, Part, RawMail
 from telltale.delivery import queue, reports
-from telltale.delivery.actions import Recipient, mark_handled, send_to_another_address, start_conversation
+from telltale.delivery.actions import mark_handled, send_to_another_address, start_conversation
+from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery, DeliveryNote, Report
 from telltale.delivery.states import State
 from telltale.inbound import actions
+from telltale.mail.reply_address import sign
 from telltale.mail.return_path import LIFETIME
 from tests.conftest import answered
 from tests.delivery.test_queue import GREYLISTED, answer, claim
@@ -42,6 +45,10 @@ def accepted(reply) -> Delivery:
 def store(content: bytes, *, to: str) -> RawMail:
     [mail] = actions.store(content, door="smtp", mail_from="", recipients=[to], peer="127.0.0.1")
     return mail
+
+
+def reply_address(conversation: Conversation) -> str:
+    return sign(conversation.pk, mailbox=conversation.mailbox.address, key=settings.REPLY_ADDRESS_KEYS[0])
 
 
 def take(content: bytes, *, to: str) -> RawMail:
@@ -388,6 +395,22 @@ def test_somebody_in_copy_may_answer_and_becomes_a_contact(reply, conversation):
     take(letter(sender="finance@ribeiro.example", answers=copy.message.message_id), to=MAILBOX)
 
     assert conversation.parts.last().from_address == "finance@ribeiro.example"
+    assert Conversation.objects.count() == 1
+
+
+def test_an_answer_to_the_signed_reply_address_needs_no_header_field(conversation):
+    """From a phone at another address, in a client that drops References: it still finds its thread."""
+    take(letter(sender="ana@private.example"), to=reply_address(conversation))
+
+    assert Conversation.objects.count() == 1
+    assert conversation.parts.last().from_address == "ana@private.example"
+
+
+def test_a_reply_address_of_a_conversation_that_is_gone_opens_a_new_one(conversation):
+    address = reply_address(conversation)
+    conversation.delete()
+
+    assert take(letter(), to=address).fate == Fate.MESSAGE
     assert Conversation.objects.count() == 1
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from telltale.mail.message import AttachedFile, Mail, compose, new_message_id, reply_subject
+from telltale.mail.message import AttachedFile, InlineImage, Mail, compose, new_message_id, reply_subject
 
 DATE = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 LONG_ID = "<AM0PR04MB1234567890ABCDEF1234567890@AM0PR04MB1234.eurprd04.prod.outlook.example>"  # 83 octets
@@ -279,3 +279,68 @@ def test_several_files_keep_their_order_and_the_text_stays_the_text():
 )
 def test_the_subject_of_an_answer_says_so_once(subject, answer):
     assert reply_subject(subject) == answer
+
+
+# HTML
+
+
+PICTURE = InlineImage("logo.png", "image/png", b"\x89PNG\r\n\x1a\n", "logo@lamp.example")
+
+
+def test_the_same_words_in_html_are_the_better_alternative():
+    mail = parsed(text="See <b>\n", html="<p>See &lt;b&gt; é</p>\n")
+
+    assert mail.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    assert text_of(mail).strip() == "See <b>"
+    html = mail.get_body(("html",))
+    assert html
+    assert html.get_content().strip() == "<p>See &lt;b&gt; é</p>"
+
+
+def test_pictures_belong_to_the_html_and_files_to_the_mail():
+    mail = parsed(
+        html='<img src="cid:logo@lamp.example">',
+        inline=[PICTURE],
+        attachments=[AttachedFile("a.pdf", "application/pdf", b"%PDF")],
+    )
+
+    assert mail.get_content_type() == "multipart/mixed"
+    assert file_of(mail).get_filename() == "a.pdf"
+    related = next(part for part in mail.walk() if part.get_content_type() == "multipart/related")
+    [html, picture] = related.iter_parts()
+    assert html.get_content_type() == "text/html"
+    assert picture["Content-ID"] == "<logo@lamp.example>"
+    assert picture.get_content_disposition() == "inline"
+    assert picture.get_content() == PICTURE.content
+
+
+def test_html_with_letters_of_the_world_and_long_lines_stays_within_7_bits_and_998_octets():
+    raw = octets(html="<p>" + "é" * 3_000 + "</p>", inline=[PICTURE])
+
+    assert raw.isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize("content_id", ["x>\r\nBcc: all@evil.example", "x\nBcc: all@evil.example"])
+def test_a_content_id_cannot_add_a_header(content_id):
+    with pytest.raises(ValueError, match="line"):
+        octets(html="<p>", inline=[InlineImage("a", "image/png", b"", content_id)])
+
+
+# Where answers go, and who wrote it
+
+
+def test_answers_go_to_the_reply_address_under_the_name_of_the_sender():
+    mail = parsed(reply_to="support+c-1-abc@lamp.example")
+
+    assert mail["Reply-To"] == '"Maya, Lamp & Co" <support+c-1-abc@lamp.example>'
+
+
+def test_a_mail_of_a_person_has_no_reply_to_and_calls_itself_nothing():
+    assert parsed()["Reply-To"] is None
+    assert parsed()["Auto-Submitted"] is None
+
+
+def test_what_no_person_wrote_says_so():
+    assert parsed(auto_submitted="auto-generated")["Auto-Submitted"] == "auto-generated"

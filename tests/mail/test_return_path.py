@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from telltale.mail.return_path import LIFETIME, Fault, ReturnPath, sign, verify
+from telltale.mail.return_path import LIFETIME, ReturnPath, sign, verify
+from telltale.mail.signing import Fault
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEY, EARLIER = b"k" * 32, b"e" * 32

@@ -136,8 +136,12 @@ ATTENTION_AFTER = ENVIRONMENT.attention_after
 UNDO_SEND = ENVIRONMENT.undo_send
 MAX_MESSAGE_SIZE = ENVIRONMENT.max_message_size
 
-# The keys that sign return paths, the current one first: derived, so that one secret serves all.
-RETURN_PATH_KEYS = [
-    hashlib.blake2b(key.encode(), digest_size=32, person=b"telltale:return").digest()
-    for key in [SECRET_KEY, *SECRET_KEY_FALLBACKS]
-]
+
+def _derived(purpose: bytes) -> list[bytes]:
+    """A key for each purpose, out of the one secret; the current one first."""
+    secrets = [SECRET_KEY, *SECRET_KEY_FALLBACKS]
+    return [hashlib.blake2b(key.encode(), digest_size=32, person=purpose).digest() for key in secrets]
+
+
+RETURN_PATH_KEYS = _derived(b"telltale:return")
+REPLY_ADDRESS_KEYS = _derived(b"telltale:reply")

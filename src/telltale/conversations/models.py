@@ -39,6 +39,9 @@ class Mailbox(models.Model):
     reopen_on_failure = models.BooleanField(
         default=True
     )  # a reply that failed re-opens a closed conversation
+    tagged_replies = models.BooleanField(
+        default=False
+    )  # answers go to support+<tag>@…: for mail servers that deliver such addresses here
     paused_at = models.DateTimeField(null=True, blank=True)  # nothing leaves from here until it goes on
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -5,29 +5,26 @@ Each verb is one transaction, locks the conversation first, and can be repeated 
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime
 from functools import partial
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.db import transaction
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
 from telltale.conversations.actions import add_event, add_part, advance, announce, contact_for, show_peek
-from telltale.conversations.models import Attachment, Conversation, Draft, Mailbox, Part
+from telltale.conversations.models import Conversation, Draft, Mailbox, Part
+from telltale.delivery.composing import Recipient, write_again, write_message
 from telltale.delivery.destinations import destination_of
 from telltale.delivery.holds import hold, last_proof, reason_to_hold
 from telltale.delivery.models import Delivery, DeliveryNote, OutgoingMessage
 from telltale.delivery.notes import close_note, mark_reply_changed, refresh_alert
 from telltale.delivery.states import Event, State, can
 from telltale.events.bell import QUEUE, ring
-from telltale.mail.message import AttachedFile, Mail, compose, new_message_id, reply_subject
+from telltale.mail.message import new_message_id
 
 
 class StaleError(Exception):
@@ -36,17 +33,6 @@ class StaleError(Exception):
 
 class NotPossibleError(Exception):
     """The verb no longer fits what the delivery has become. The text says what it is now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    role: Delivery.Role
-    address: str
-    name: str = ""
-
-    @property
-    def domain(self) -> str:
-        return self.address.rpartition("@")[2].lower()
 
 
 @transaction.atomic
@@ -88,7 +74,7 @@ def send_reply(
         draft.attachments.update(part=part, draft=None)
         draft.delete()
     leave_at = leave_at or timezone.now() + settings.UNDO_SEND
-    message = _write_message(part, recipients, message_id=part.message_id, date=leave_at)
+    message = write_message(part, recipients, message_id=part.message_id, date=leave_at)
     _queue(conversation, message, recipients, leave_at=leave_at, overridden=override_holds)
     announce(conversation, "reply.queued", part=part.pk)
     return part
@@ -164,7 +150,7 @@ def send_now(part: Part, *, agent: Agent) -> None:
         raise NotPossibleError("This reply is on its way already.")
     now = timezone.now()
     for message in part.messages.all():
-        _write_again(message, date=now)
+        write_again(message, date=now)
     for delivery in waiting:
         delivery.move(Event.RETRIED, next_attempt_at=now)
         delivery.queued_at = now
@@ -206,7 +192,7 @@ def send_to_another_address(delivery: Delivery, *, agent: Agent, address: str) -
     if delivery.state not in (State.FAILED, State.UNCERTAIN, State.DELAYED, State.QUEUED, State.HELD):
         raise NotPossibleError(f"The delivery to {delivery.recipient} is {delivery.state} by now.")
     recipient, now = Recipient(Delivery.Role(delivery.role), address), timezone.now()
-    message = _write_message(
+    message = write_message(
         part,
         [recipient, *_others(part, delivery)],
         message_id=new_message_id(conversation.mailbox.domain),
@@ -273,58 +259,6 @@ def _refuse_stale(conversation: Conversation, seen_version: int, agent: Agent) -
     if newer:
         who = newer.agent or newer.contact
         raise StaleError(f"{who} wrote here while you were writing. Read it, then send if it still fits.")
-
-
-def _write_message(
-    part: Part, recipients: Sequence[Recipient], *, message_id: str, date: datetime
-) -> OutgoingMessage:
-    content = compose(_as_mail(part, recipients, message_id=message_id, date=date))
-    message = OutgoingMessage(part=part, message_id=message_id, size=len(content))
-    message.content.save("message.eml", ContentFile(content), save=False)
-    message.save()
-    return message
-
-
-def _write_again(message: OutgoingMessage, *, date: datetime) -> None:
-    """The same mail with another date: it leaves at another time than was planned (RFC 5322 section 3.6.1)."""
-    with message.content.open("rb") as file:
-        header, blank, body = file.read().partition(b"\r\n\r\n")
-    stale, line = str(message.content.name), b"Date: " + format_datetime(date).encode("ascii")
-    content = re.sub(rb"(?m)^Date: [^\r\n]*", line, header, count=1) + blank + body
-    message.content.save("message.eml", ContentFile(content), save=False)
-    message.size = len(content)
-    message.save()
-    transaction.on_commit(partial(message.content.storage.delete, stale))
-
-
-def _as_mail(part: Part, recipients: Sequence[Recipient], *, message_id: str, date: datetime) -> Mail:
-    conversation = part.conversation
-    earlier = list(
-        conversation.parts.exclude(message_id="").exclude(pk=part.pk).values_list("message_id", flat=True)
-    )
-    mailbox = conversation.mailbox
-    answered = conversation.parts.filter(kind=Part.Kind.CUSTOMER_MESSAGE).exists()
-    return Mail(
-        sender=(f"{part.agent.name}, {mailbox.name}" if part.agent else mailbox.name, mailbox.address),
-        to=_named(recipients, Delivery.Role.TO),
-        cc=_named(recipients, Delivery.Role.CC),
-        subject=reply_subject(conversation.subject) if answered or earlier else conversation.subject,
-        text=part.body,
-        message_id=message_id,
-        date=date,
-        in_reply_to=earlier[-1] if earlier else "",
-        references=earlier,
-        attachments=[_attached(attachment) for attachment in part.attachments.all()],
-    )
-
-
-def _named(recipients: Sequence[Recipient], role: Delivery.Role) -> list[tuple[str, str]]:
-    return [(recipient.name, recipient.address) for recipient in recipients if recipient.role == role]
-
-
-def _attached(attachment: Attachment) -> AttachedFile:
-    with attachment.file.open("rb") as file:
-        return AttachedFile(attachment.name, attachment.content_type, file.read())
 
 
 def _others(part: Part, replaced: Delivery) -> list[Recipient]:

@@ -28,8 +28,11 @@ from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
 from telltale.delivery.models import Delivery, OutgoingMessage
 from telltale.delivery.reports import record_returned
 from telltale.mail.letter import Letter, read_letter
+from telltale.mail.reply_address import ReplyAddress
+from telltale.mail.reply_address import verify as verify_reply
 from telltale.mail.report import Action, Diagnostic, RecipientReport
-from telltale.mail.return_path import Fault, ReturnPath, verify
+from telltale.mail.return_path import ReturnPath, verify
+from telltale.mail.signing import Fault
 
 OF_REPORTS = {Kind.BOUNCE: Action.FAILED, Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}
 TOLD = [Action.DELIVERED, Action.DELAYED, Action.FAILED]  # the gravest last
@@ -55,9 +58,17 @@ def refusal_for(address: str) -> str:
         return ""
     if proof is not Fault.NOT_OURS:
         return f"is no return path of ours: {proof}"
-    if Mailbox.objects.filter(address__iexact=address).exists():
-        return ""
-    return "is no mailbox of this desk"
+    answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
+    if answer is Fault.FORGED:
+        return f"is no reply address of ours: {answer}"
+    return "" if _mailbox_of(address) else "is no mailbox of this desk"
+
+
+def _mailbox_of(address: str) -> Mailbox | None:
+    """The mailbox that takes mail for this address: by its own, or by a reply address that we signed for it."""
+    answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
+    named = answer.mailbox if isinstance(answer, ReplyAddress) else address
+    return Mailbox.objects.filter(address__iexact=named).first()
 
 
 @transaction.atomic
@@ -200,17 +211,25 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     letter = read_letter(content)
     if not letter.from_address:
         return RawMail.Fate.QUARANTINED, "it names no sender"
-    mailbox = Mailbox.objects.filter(address__iexact=mail.rcpt_to).first()
+    mailbox = _mailbox_of(mail.rcpt_to)
     if mailbox is None:
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
     part = add_customer_message(
-        _conversation_for(letter, mailbox),
+        _conversation_written_to(mail.rcpt_to, mailbox) or _conversation_for(letter, mailbox),
         from_address=letter.from_address,
         body=letter.text,
         message_id=letter.message_id,
         raw_mail=mail,
     )
     return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
+
+
+def _conversation_written_to(address: str, mailbox: Mailbox) -> Conversation | None:
+    """The conversation whose signed reply address this is: whoever knows it was given a mail of ours."""
+    answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
+    if not isinstance(answer, ReplyAddress):
+        return None
+    return mailbox.conversations.filter(pk=answer.conversation_id).first()
 
 
 def _conversation_for(letter: Letter, mailbox: Mailbox) -> Conversation:

@@ -67,7 +67,7 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]+>")
 _TYPE = re.compile(r"(?!message/|multipart/)([\w.+-]+)/([\w.+-]+)", re.ASCII | re.IGNORECASE)
 _registry = HeaderRegistry()
 _registry.map_to_type("subject", SubjectHeader)
-for _name in ("from", "to", "cc"):
+for _name in ("from", "to", "cc", "reply-to"):
     _registry.map_to_type(_name, AddressesHeader)
 for _name in ("message-id", "in-reply-to", "references"):
     _registry.map_to_type(_name, MessageIdsHeader)
@@ -82,6 +82,16 @@ class AttachedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class InlineImage:
+    """A picture that stands in the HTML as <img src="cid:…">: RFC 2387 and RFC 2392."""
+
+    name: str
+    content_type: str  # "image/png"
+    content: bytes
+    content_id: str  # "logo@lamp.example", without angle brackets
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """What a mail says. Addresses are (display name, address); Bcc is not here: it stands in no header."""
 
@@ -92,8 +102,14 @@ class Mail:
     text: str
     message_id: str  # with its angle brackets
     date: datetime
+    html: str = ""  # the same in HTML, for readers that show it; "" for a mail of plain text
+    inline: Sequence[InlineImage] = ()  # what the HTML shows
+    reply_to: str = ""  # an address; "" where answers go to the sender
     in_reply_to: str = ""
     references: Sequence[str] = ()
+    auto_submitted: str = (
+        ""  # "auto-generated" or "auto-replied" where no person wrote it, RFC 3834 section 5
+    )
     attachments: Sequence[AttachedFile] = field(default=())
 
 
@@ -112,18 +128,38 @@ def compose(mail: Mail) -> bytes:
     _set(message, "From", _addresses([mail.sender]))
     _set(message, "To", _addresses(mail.to))
     _set(message, "Cc", _addresses(mail.cc))
+    _set(message, "Reply-To", _addresses([(mail.sender[0], mail.reply_to)] if mail.reply_to else []))
     _set(message, "Subject", mail.subject)
     _set(message, "Date", format_datetime(mail.date))
     _set(message, "Message-ID", mail.message_id)
     _set(message, "In-Reply-To", " ".join(_sendable([mail.in_reply_to])))
     _set(message, "References", " ".join(_shortened(_sendable(mail.references))))
+    _set(message, "Auto-Submitted", mail.auto_submitted)
     message.set_content(mail.text, cte="quoted-printable")
+    if mail.html:
+        _add_html(message, mail)
     for attached in mail.attachments:
         maintype, subtype = _type_of(attached)
         message.add_attachment(
             attached.content, maintype=maintype, subtype=subtype, filename=attached.name or "attachment"
         )
     return message.as_bytes()
+
+
+def _add_html(message: EmailMessage, mail: Mail) -> None:
+    """The better alternative is the last one, and its pictures are related to it alone: RFC 2046 section 5.1.4."""
+    message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+    [_, html] = message.iter_parts()
+    for image in mail.inline:
+        maintype, subtype = _type_of(image)
+        html.add_related(
+            image.content,
+            maintype=maintype,
+            subtype=subtype,
+            cid=f"<{image.content_id}>",
+            filename=image.name or "image",
+            disposition="inline",
+        )
 
 
 def reply_subject(subject: str) -> str:
@@ -137,7 +173,7 @@ def _set(message: EmailMessage, name: str, value: str | list[Address]) -> None:
 
 
 def _policy_for(mail: Mail) -> EmailPolicy[EmailMessage]:
-    addresses = [address for _, address in [mail.sender, *mail.to, *mail.cc]]
+    addresses = [mail.reply_to, *(address for _, address in [mail.sender, *mail.to, *mail.cc])]
     return _POLICY.clone(utf8=not all(address.rpartition("@")[0].isascii() for address in addresses))
 
 
@@ -158,7 +194,7 @@ def _in_ascii(domain: str) -> str:
     return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
 
 
-def _type_of(attached: AttachedFile) -> tuple[str, str]:
+def _type_of(attached: AttachedFile | InlineImage) -> tuple[str, str]:
     """A type that carries base64; RFC 2046 section 5 forbids that to a whole mail, which some then cut up."""
     found = _TYPE.fullmatch(attached.content_type)
     return (found[1], found[2]) if found else ("application", "octet-stream")

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from telltale.accounts.models import Agent, valid_time_zone
 from telltale.conversations.models import Mailbox
-from telltale.delivery.actions import Recipient
+from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery
 from telltale.mail.recipients import BadAddressError, parse_addresses
 from telltale.web.when import WHEN, BadTimeError, parse_when
@@ -257,10 +257,16 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
             "relay_security",
             "relay_username",
             "relay_password",
+            "tagged_replies",
         )
         labels: ClassVar = {
             "address": "Address that customers write to",
             "way": "How its mail leaves",
+            "tagged_replies": "Answers go to an address that names their conversation",
+        }
+        help_texts: ClassVar = {
+            "tagged_replies": "Like support+c-1a-mzxw6ytb@…: an answer finds its conversation whatever the customer's "
+            "program drops. Only where your mail server delivers addresses with a plus sign to this desk."
         }
         widgets: ClassVar = {"way": forms.RadioSelect}
 
