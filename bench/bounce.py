@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,6 +53,8 @@ def read_and_explain(raw: bytes) -> None:
 
 def flufl() -> Reader:
     from flufl.bounce import all_failures  # type: ignore[import-not-found]
+
+    logging.getLogger("flufl.bounce").disabled = True  # it prints each failure of a detector
 
     def scan(raw: bytes) -> None:
         with suppress(Exception):  # it fails on some mail; the time until then counts

@@ -1,9 +1,13 @@
-"""Whatever a stranger sends is read in bounded time, and nothing of it raises."""
+"""Whatever a stranger sends is read to its end, and nothing of it raises.
+
+How long that takes is measured by bench/linear.py. Here a reading that would not end is broken off, so that it fails.
+"""
 
 from __future__ import annotations
 
 import random
-import time
+import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +16,7 @@ from tests.bounce.letters import LETTERS
 from tests.bounce.test_read import recipient, report
 
 SIZE = 400_000  # octets; what grows faster than the mail would take minutes
-SECONDS = 2.0  # ten times of what it takes on a slow machine
+ENDLESS = 60  # seconds of this process; the slowest of these mails takes less than one
 FROM_A_SERVER = b"From: MAILER-DAEMON@x.example\nReturn-Path: <>\nSubject: Undelivered Mail\n"
 SEEDS = range(40)
 PIECES = [
@@ -48,6 +52,24 @@ PIECES = [
         b">>> RCPT TO:<a@b.c>\n<<< 550 x\n",
     ),
 ]
+
+
+class EndlessError(Exception):
+    """The reading was broken off."""
+
+
+@pytest.fixture(autouse=True)
+def _every_reading_ends() -> Iterator[None]:
+    """The interpreter looks for signals between two instructions and inside of a regular expression's search."""
+
+    def break_off(*_: object) -> None:
+        raise EndlessError(f"still reading after {ENDLESS} s")
+
+    before = signal.signal(signal.SIGVTALRM, break_off)
+    signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS)
+    yield
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, before)
 
 
 def filled(start: bytes, piece: bytes) -> bytes:
@@ -107,11 +129,9 @@ NASTY = {
 
 
 @pytest.mark.parametrize("raw", NASTY.values(), ids=NASTY)
-def test_a_mail_made_to_keep_us_busy_is_read_in_no_time(raw):
-    begun = time.perf_counter()
+def test_a_mail_made_to_keep_us_busy_is_read(raw):
     returned = read(raw)
 
-    assert time.perf_counter() - begun < SECONDS
     assert returned.kind in Kind
     assert len(returned.reports) <= 1000
 
@@ -135,9 +155,7 @@ def test_a_mail_made_to_keep_us_busy_is_read_in_no_time(raw):
 def test_any_charset_is_read_or_escaped(charset):
     raw = text(b"+-~{\x1b$B\xa4\xff a@b.example\n", kind=f"text/plain; charset={charset}".encode("latin-1"))
 
-    begun = time.perf_counter()
     assert read(raw).kind is Kind.BOUNCE
-    assert time.perf_counter() - begun < SECONDS
 
 
 def mutated(raw: bytes, chance: random.Random) -> bytes:
@@ -161,25 +179,13 @@ def mutated(raw: bytes, chance: random.Random) -> bytes:
 def test_a_mail_damaged_at_random_is_read(seed):
     chance = random.Random(seed)
     whole = [letter.octets() for letter in LETTERS] + [report(), report(recipient())]
-    begun = time.perf_counter()
 
     for raw in whole:
         returned = read(mutated(raw, chance))
 
         assert returned.kind in Kind
         assert all(isinstance(one.final_recipient, str) for one in returned.reports)
-    assert time.perf_counter() - begun < SECONDS
 
 
-def test_twice_the_mail_takes_about_twice_the_time():
-    def seconds(size: int) -> float:
-        raw = report().replace(b"Sorry.", b"Sorry.\n" * (size // 7))
-        return min(_time(raw) for _ in range(3))
-
-    assert seconds(8_000_000) < 40 * max(seconds(1_000_000), 0.002)
-
-
-def _time(raw: bytes) -> float:
-    begun = time.perf_counter()
-    read(raw)
-    return time.perf_counter() - begun
+def test_a_mail_of_many_megabytes_is_read():
+    assert read(report().replace(b"Sorry.", b"Sorry.\n" * 2_000_000)).kind is Kind.BOUNCE

@@ -196,6 +196,20 @@ def test_a_notification_of_amazon_ses_that_comes_by_mail_is_read(raw, kind, acti
     ]
 
 
+@pytest.mark.parametrize("size", [5_000, 200_000])  # the header fields of the mail that bounced come with it
+def test_a_notification_is_read_whole_however_long_its_one_line_is(size):
+    raw = notification(
+        "Bounce",
+        mail={"headers": [{"name": "References", "value": "<a@desk.example> " * (size // 17)}]},
+        bounce={
+            "bouncedRecipients": [{"emailAddress": "ana@lamp.example", "diagnosticCode": "smtp; 550  5.1.1"}]
+        },
+    )
+
+    [report] = read(raw).reports
+    assert (report.final_recipient, report.diagnostic_code.text) == ("ana@lamp.example", "550  5.1.1")
+
+
 def test_json_in_a_mail_of_anybody_is_ordinary():
     assert read(mail("", '{"mail": 1, "notificationType": ["Bounce"]}')).kind is Kind.ORDINARY
 

@@ -37,6 +37,7 @@ FIELDS = [
     "action",
     "status",
     "reply_code",
+    "code_name",
 ]
 GOOGLE = "gmail-smtp-in.l.google.com"
 
@@ -76,6 +77,7 @@ def test_a_reply_is_one_line_with_all_fields_of_the_contract(capsys):
         "action": "failed",
         "status": "5.1.1",
         "reply_code": 550,
+        "code_name": "Bad destination mailbox address",
     }.items() <= answer.items()
     assert answer["actions"]
     assert all(isinstance(step, str) for step in answer["actions"])
@@ -92,6 +94,19 @@ def test_what_the_words_tell_beside_the_reason_has_fields_of_its_own(capsys):
 
     assert answer["retry_after"] == 300
     assert answer["links"] == ["https://lamp.example/grey"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("452 4.2.2 Full", "Mailbox full"),  # the enhanced code says more than the basic one
+        ("552 Full", "Exceeded storage allocation"),
+        ("599 Nobody knows", ""),
+        ("Mailbox full", ""),
+    ],
+)
+def test_a_code_is_given_with_its_official_name(capsys, text, name):
+    assert explained(capsys, text)["code_name"] == name
 
 
 # ── What can be given ───────────────────────────────────────────────────────────────────────────────────

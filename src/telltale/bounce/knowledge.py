@@ -160,6 +160,13 @@ def reason_of_code(code: int, *, stage: Stage | None) -> str:
     return at_stage or str(entry.get("reason", ""))
 
 
+def name_of(status: EnhancedStatus | None, code: int | None) -> str:
+    """What the registry calls the enhanced code; else what the basic one is called; "" where neither is known."""
+    enhanced = _compiled()["enhanced"].get(status.kind, {}) if status else {}
+    basic = _compiled()["basic"].get(str(code), {})
+    return str(enhanced.get("name") or basic.get("name") or "")
+
+
 def codes() -> Iterator[tuple[str, str, str]]:
     """Each basic code, then each enhanced one ("X.1.1"; with its class where that matters): code, name, reason."""
     for code, entry in _compiled()["basic"].items():

@@ -14,6 +14,7 @@ from telltale.mail.lazy import Lazy
 from telltale.mail.markup import text_of_html
 from telltale.mail.mime import ENCLOSED, Part
 
+LONGEST_NOTIFICATION = 500_000  # octets; Amazon SNS sends 256 kB at most
 LONGEST_TEXT = 100_000  # octets of one part that are read as a notice; servers write 2,000
 LONGEST_ENCLOSED = 200_000  # octets of an enclosed mail that are looked at: its header
 LONG_LINE = 200  # characters: a longer one may be made to keep us busy, and is cut and tidied
@@ -119,6 +120,12 @@ class Notice:
                 for line in lines
             ]
         return "\n".join(lines)
+
+    @Lazy
+    def notification(self) -> str:
+        """The first text, whole and as it stands, for a reader of JSON; what a person reads is cut and tidied."""
+        texts = (part for part in self._own_parts() if part.content_type == "text/plain")
+        return next((part.text(LONGEST_NOTIFICATION) for part in texts), "")
 
     @Lazy
     def text(self) -> str:

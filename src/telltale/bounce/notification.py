@@ -27,7 +27,7 @@ def notification(notice: Notice) -> Finding | None:
     """The notification that this mail holds, or None."""
     if not notice.whole_text.lstrip().startswith("{"):
         return None
-    event = _event(notice.whole_text)
+    event = _event(notice.notification)
     kind = next((str(event[name]) for name in _TYPES if name in event), "")
     reader = _READERS.get(kind)
     if reader is None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from telltale.bounce import knowledge
+
 if TYPE_CHECKING:  # who explains one reply needs no reader of mail
     from telltale.bounce import Keys, Returned, Verdict
     from telltale.cli.engine.sources import Letter
@@ -96,6 +98,7 @@ def of_explanation(report: RecipientReport, verdict: Verdict) -> dict[str, Any]:
         "action": report.action,
         "status": str(report.status) if report.status else None,
         "reply_code": report.reply_code,
+        "code_name": knowledge.name_of(report.status, report.reply_code),
     }
 
 

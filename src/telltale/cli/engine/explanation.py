@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from telltale.bounce import knowledge
 from telltale.bounce.verdict import Party, Retry, Verdict
 from telltale.cli.engine.screen import Screen
 from telltale.cli.engine.text import visible, visible_lines
@@ -54,7 +55,7 @@ def explanation(report: RecipientReport, verdict: Verdict) -> RenderableType:
     parts: list[RenderableType] = [
         Text(visible(verdict.title), f"bold {colour}"),
         Text(visible(verdict.meaning)),
-        _facts(verdict, finality),
+        _facts(report, verdict, finality),
         *_steps("What to do", verdict.actions),
         *_steps("For the admin", verdict.admin_actions),
         _words(report, verdict),
@@ -63,13 +64,19 @@ def explanation(report: RecipientReport, verdict: Verdict) -> RenderableType:
     return Group(*(Padding(part, (1, 2, 0, 2)) for part in parts), "")
 
 
-def _facts(verdict: Verdict, finality: str) -> RenderableType:
+def _facts(report: RecipientReport, verdict: Verdict, finality: str) -> RenderableType:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _told(verdict, finality):
+    for name, value in (*_code(report), *_told(verdict, finality)):
         table.add_row(name, Text(visible(value)))
     return table
+
+
+def _code(report: RecipientReport) -> Iterator[tuple[str, str]]:
+    """The code and its official name, which says less than the words beside it."""
+    if name := knowledge.name_of(report.status, report.reply_code):
+        yield "The code", f"{report.status or report.reply_code}: {name}"
 
 
 def _told(verdict: Verdict, finality: str) -> Iterator[tuple[str, str]]:
