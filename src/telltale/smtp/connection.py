@@ -52,7 +52,7 @@ class Client:
 
 
 class Connection:
-    """One message after another, never two at once. Every method but `reset` and `quit` may raise `Stopped`."""
+    """One message after another, never two at once. Every method but `quit` may raise `Stopped`."""
 
     def __init__(self, client: Client, way: Way, transcript: Transcript) -> None:
         self.way = way
@@ -95,26 +95,17 @@ class Connection:
 
     async def send(self, envelope: Envelope, before_content: Callable[[], Awaitable[None]]) -> SmtpReply:
         """One transaction; the reply that accepted the message."""
+        is_used = self.messages > 0
         self.messages += 1
         self._dialogue.wire.content_octets = 0
+        transaction = Transaction(self._dialogue, self.extensions, envelope)
         try:
-            return await Transaction(self._dialogue, self.extensions, envelope).run(before_content)
+            return await transaction.run(before_content, reset_first=is_used)
         except Stopped:
             raise
         except BaseException:  # cancelled, or the caller's database failed: the server must not wait
             self.abort()
             raise
-
-    async def reset(self) -> bool:
-        """Whether the connection stands ready for another message: RSET, RFC 5321 section 4.1.1.5."""
-        try:
-            reply = await self._dialogue.say(Stage.MAIL, "RSET", seconds=self._timeouts.reset)
-        except Stopped:
-            return False
-        except BaseException:
-            self.abort()
-            raise
-        return reply.code == 250
 
     async def quit(self) -> None:
         """Say goodbye, RFC 5321 section 3.8, and close the connection whatever is answered."""

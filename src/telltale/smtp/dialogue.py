@@ -5,8 +5,10 @@ Rule: every method that says or hears raises `Stopped` where the way ends.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from telltale.mail.reply import SmtpReply
 from telltale.mail.report import Stage
@@ -46,6 +48,7 @@ class Dialogue:
         self.transcript = transcript
         self.timeouts = timeouts
         self.opened: Wire | None = None
+        self._ahead: deque[tuple[str, datetime]] = deque()  # said already, each with the time
 
     @property
     def wire(self) -> Wire:
@@ -53,12 +56,33 @@ class Dialogue:
             raise RuntimeError("the connection has not been opened")
         return self.opened
 
+    def say_ahead(self, lines: Sequence[str]) -> None:
+        """Say these together, so that they take one round trip; `say` each of them then, to hear its answer."""
+        self.wire.say_together(lines)
+        if self.wire.owes_answers:
+            now = datetime.now(UTC)
+            self._ahead.extend((line, now) for line in lines)
+
     async def say(self, stage: Stage, line: str, *, seconds: float) -> SmtpReply:
-        self.transcript.we_said(line)
-        verb = line.partition(":")[0] if ":<" in line else line.split(" ")[0]
-        return await self.hear(
-            stage, self.wire.command(line, awaited=f"the reply to {verb}", seconds=seconds)
-        )
+        if not self._ahead:
+            self.transcript.we_said(line)
+            answer = self.wire.command(line, awaited=_reply_to(line), seconds=seconds)
+            return await self.hear(stage, answer)
+        said, at = self._ahead.popleft()
+        if said != line:
+            raise RuntimeError(f"{said!r} was said ahead, and not {line!r}")
+        self.transcript.we_said(line, at=at)
+        return await self.hear(stage, self.wire.answer(awaited=_reply_to(line), seconds=seconds))
+
+    async def hear_out(self) -> None:
+        """Hear what is said to commands that were said ahead in vain: the session can go on behind that."""
+        try:
+            while self._ahead and self.wire.is_connected:
+                said, _ = self._ahead[0]
+                await self.say(Stage.RCPT, said, seconds=self.timeouts.quit)
+        except Stopped:
+            pass  # this connection is of no use any more; what ended the transaction is known
+        self._ahead.clear()
 
     async def say_secretly(self, verb: str, secret: str, *, secrets: Sequence[str]) -> SmtpReply:
         """The same for AUTH. Whatever of the `secrets` a server says back to us is crossed out."""
@@ -116,6 +140,11 @@ class Dialogue:
     def abort(self) -> None:
         if self.opened is not None:
             self.opened.abort()
+
+
+def _reply_to(line: str) -> str:
+    verb = line.partition(":")[0] if ":<" in line else line.split(" ")[0]
+    return f"the reply to {verb}"
 
 
 def is_done(reply: SmtpReply) -> bool:

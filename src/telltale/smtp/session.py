@@ -23,7 +23,7 @@ from telltale.smtp.queue_id import queue_id
 from telltale.smtp.tls import Handshake, Ladder, Need, Step, Trust
 from telltale.smtp.transcript import Transcript, TranscriptLine
 from telltale.smtp.ways import Route, Way
-from telltale.smtp.wire import CRYPTOGRAPHIC_FAILURE
+from telltale.smtp.wire import CRYPTOGRAPHIC_FAILURE, SERVICE_CLOSING
 
 __all__ = ["AttemptResult", "Envelope", "Outcome", "Reuse", "Sessions", "Timeouts", "TranscriptLine"]
 
@@ -119,10 +119,9 @@ class Sessions:
         attempt.transcript.we_found(f"using the open connection to {way} again")
         attempt.connection = connection
         try:
-            if await connection.reset():
-                return await self._send(connection, attempt)
+            return await self._send(connection, attempt)
         except Stopped as stopped:
-            if connection.is_usable or stopped.obstacle.stage is not Stage.MAIL or stopped.obstacle.is_final:
+            if not _is_worn_out(stopped.obstacle):
                 raise
         connection.abort()
         attempt.transcript.we_found("the open connection was no longer good: connecting anew")
@@ -219,6 +218,12 @@ class _Attempt:
             started_at=self.started_at,
             ended_at=datetime.now(UTC),
         )
+
+
+def _is_worn_out(obstacle: Obstacle) -> bool:
+    """An open session broke before the host had a word to say of this message: a new one may serve."""
+    has_word = obstacle.reply is not None and obstacle.reply.code != SERVICE_CLOSING
+    return obstacle.stage is Stage.MAIL and not obstacle.is_final and not has_word
 
 
 def _closed(way: Way, transcript: Transcript) -> Stopped:

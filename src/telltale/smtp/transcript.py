@@ -19,13 +19,14 @@ class TranscriptLine:
 
 
 class Transcript:
-    """The lines of one attempt, in the order in which they happened."""
+    """The lines of one attempt, in the order in which they happened; each answer behind what it answers."""
 
     def __init__(self) -> None:
         self.lines: list[TranscriptLine] = []
 
-    def we_said(self, text: str) -> None:
-        self._add("C", text)
+    def we_said(self, text: str, *, at: datetime | None = None) -> None:
+        """`at`, where it was said earlier, together with others: it stands beside its answer all the same."""
+        self._add("C", text, at)
 
     def server_said(self, text: str) -> None:
         self._add("S", text)
@@ -33,5 +34,5 @@ class Transcript:
     def we_found(self, text: str) -> None:
         self._add("-", text)
 
-    def _add(self, who: str, text: str) -> None:
-        self.lines.append(TranscriptLine(datetime.now(UTC), who, text))
+    def _add(self, who: str, text: str, at: datetime | None = None) -> None:
+        self.lines.append(TranscriptLine(at or datetime.now(UTC), who, text))

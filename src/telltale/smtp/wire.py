@@ -13,6 +13,7 @@ import os
 import re
 import ssl
 import sys
+from collections.abc import Sequence
 from typing import cast
 
 from telltale.mail.reply import SmtpReply
@@ -55,6 +56,7 @@ class Wire(asyncio.Protocol):
             0  # where the first line of `_heard` begins that has not ended, or not been looked at
         )
         self._heard_too_much = False
+        self._owed = 0  # replies to commands that were written together
         self._lost_because = ""
         self._news = asyncio.Event()  # something was heard, or the connection is lost
         self._writable = asyncio.Event()
@@ -67,8 +69,8 @@ class Wire(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether a next command makes sense: connected, and nothing was said unasked."""
-        return self.is_connected and not self._heard
+        """Whether a next command makes sense: connected, every answer heard, and nothing said unasked."""
+        return self.is_connected and not self._owed and not self._heard
 
     @property
     def tls(self) -> ssl.SSLObject | None:
@@ -90,12 +92,30 @@ class Wire(asyncio.Protocol):
 
     async def command(self, line: str, *, awaited: str, seconds: float) -> SmtpReply:
         """Say `line`, hear the answer. `awaited` names it for the text of a fault: "the reply to DATA"."""
-        if _CONTROL_CHARACTER.search(line):
-            raise ValueError("a command with a control character")
         if self._heard:
             return self._unasked()
-        self._write(f"{line}\r\n".encode(), doing=f"waiting for {awaited}")
+        self._write(_commands([line]), doing=f"waiting for {awaited}")
         return await self._reply(awaited, seconds)
+
+    def say_together(self, lines: Sequence[str]) -> None:
+        """Say several commands in one go: RFC 2920 section 3.1. Each is then owed an `answer`.
+
+        Nothing is said, and nothing owed, where the connection is not usable: the next `command` tells why.
+        """
+        octets = _commands(lines)
+        if self.is_usable:
+            self._write(octets, doing="writing commands")
+            self._owed = len(lines)
+
+    @property
+    def owes_answers(self) -> bool:
+        return self._owed > 0
+
+    async def answer(self, *, awaited: str, seconds: float) -> SmtpReply:
+        """The reply to the next of the commands that were said together."""
+        reply = await self._reply(awaited, seconds)
+        self._owed -= 1
+        return reply
 
     async def handshake(self, context: ssl.SSLContext, *, host: str, seconds: float) -> None:
         """Go on in TLS: RFC 3207 section 4. The fault is `untrusted` where only the certificate was wrong."""
@@ -252,6 +272,12 @@ class Wire(asyncio.Protocol):
 
     def _so_far(self) -> str:
         return f"; it had said {_quote(self._heard)}" if self._heard else ""
+
+
+def _commands(lines: Sequence[str]) -> bytes:
+    if any(map(_CONTROL_CHARACTER.search, lines)):
+        raise ValueError("a command with a control character")
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def with_line_ends(message: bytes) -> bytes:
