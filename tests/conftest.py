@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import pytest
+import uvloop
 
 from telltale.mail.reply import SmtpReply
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.smtp.session import AttemptResult, Outcome, TranscriptLine
 from tests.plugin import cluster, has_own_database
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Python's own event loop; for what runs in the delivery process, its loop, and for the wire both.
+
+    Each has its own way to write, and to lose a peer.
+    """
+    loops = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    wanted = {"smtp": ["asyncio", "uvloop"], "delivery": ["uvloop"]}.get(item.path.parent.name, ["asyncio"])
+    return {name: loops[name] for name in wanted}
 
 
 @pytest.fixture(scope="session")

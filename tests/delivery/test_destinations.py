@@ -110,6 +110,29 @@ def test_an_acceptance_speeds_the_destination_up_again(reply):
     assert Destination.objects.get(name="oldworks.example").at_once == 4
 
 
+def test_a_relay_is_given_more_and_more_at_once_as_long_as_it_takes_them(reply, mailbox):
+    Mailbox.objects.update(way=Mailbox.Way.RELAY, relay_host="smtp.lamp.example", relay_port=587)
+    [delivery] = reply("ana@oldworks.example")
+    [claimed] = claim()
+
+    queue.record_result(claimed.attempt_id, answered("250 2.0.0 Ok\r\n", recipient=delivery.recipient))
+
+    assert Destination.objects.get().at_once == AT_ONCE + 1
+
+
+@pytest.mark.parametrize(
+    ("lane", "most"),
+    [("oldworks.example", AT_ONCE), ("relay smtp.lamp.example:587", destinations.MOST_AT_ONCE_BY_RELAY)],
+)
+def test_there_is_a_bound_to_what_anybody_is_given_at_once(db, lane, most):
+    Destination.objects.create(name=lane, at_once=most - 1)
+
+    for _ in range(3):
+        destinations.hear({lane: destinations.Answered("mx.example", None)}, took_one=True)
+
+    assert Destination.objects.get().at_once == most
+
+
 def test_a_limit_per_minute_spaces_the_tries(reply):
     Destination.objects.create(name="oldworks.example", per_minute=30)
     many(reply, "oldworks.example", 3)

@@ -9,6 +9,7 @@
     - hang up                       it closes the connection
     - begin TLS                     the handshake, which must succeed
     - fail at TLS                   the handshake, which must not
+    - be left at TLS                the handshake, at the end of which or behind it the client hangs up
 
 The first connection plays the first script, the second the second. Behind the last line of its script the
 server takes a QUIT, or that the client hangs up.
@@ -99,6 +100,10 @@ class SmtpServer:
                     await asyncio.wait_for(reader.read(), PATIENCE)
             case "fail at TLS":
                 await self._fail_at_tls(writer)
+            case "be left at TLS":
+                with suppress(ConnectionResetError):
+                    await writer.start_tls(self._tls)
+                    await asyncio.wait_for(reader.read(), PATIENCE)
             case "goodbye":
                 await self._take_leave(reader, writer)
             case _:

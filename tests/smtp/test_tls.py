@@ -259,7 +259,7 @@ async def test_a_certificate_that_dns_does_not_name_gets_nothing_though_an_autho
     send: Send, certificates: Workshop
 ) -> None:
     record = _record(3, 1, 1, certificates.self_signed("mx.example.org"))
-    script = OFFERS_TLS + "- begin TLS\n- nothing at all"
+    script = OFFERS_TLS + "- be left at TLS"
     async with smtp_server(script, tls=certificates.server(certificates.good)) as server:
         result = await send(server.hop(), policy=dane(record), tls_context=certificates.client)
 
@@ -278,7 +278,7 @@ async def test_a_host_whose_certificate_does_not_fit_leaves_the_mail_to_the_next
     wrong = certificates.server(certificates.self_signed("mx.example.org"))
     right = certificates.server(certificates.good)
     async with (
-        smtp_server(OFFERS_TLS + "- begin TLS\n- nothing at all", tls=wrong) as first,
+        smtp_server(OFFERS_TLS + "- be left at TLS", tls=wrong) as first,
         smtp_server(IN_TLS, tls=right) as second,
     ):
         result = await send(first.hop(), second.hop("mx2.example.org"), policy=dane(record))
@@ -294,7 +294,7 @@ with_chain = pytest.mark.skipif(
 @with_chain
 async def test_an_anchor_that_dns_names_vouches_for_the_host(send: Send, certificates: Workshop) -> None:
     record = _record(2, 0, 1, certificates.authority)
-    begun = OFFERS_TLS + "- begin TLS\n- nothing at all"
+    begun = OFFERS_TLS + "- be left at TLS"
     async with smtp_server(begun, IN_TLS, tls=certificates.server(certificates.good)) as server:
         result = await send(server.hop(), policy=dane(record))
 
@@ -308,7 +308,7 @@ async def test_an_anchor_does_not_vouch_for_another_name_or_an_old_certificate(
     send: Send, certificates: Workshop, make
 ) -> None:
     record = _record(2, 0, 1, certificates.authority)
-    begun = OFFERS_TLS + "- begin TLS\n- nothing at all"
+    begun = OFFERS_TLS + "- be left at TLS"
     async with smtp_server(begun, FAILED_TLS, tls=certificates.server(make(certificates))) as server:
         result = await send(server.hop(), policy=dane(record))
 

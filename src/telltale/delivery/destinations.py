@@ -19,6 +19,10 @@ from django.utils import timezone
 from telltale.conversations.models import Mailbox
 from telltale.delivery.models import AT_ONCE, Destination
 
+RELAY = "relay "  # the lane of a mailbox's relay begins so; no domain has a space
+# A stranger's server is spared; a relay is there for our mail, and may have more as long as it takes all of it.
+MOST_AT_ONCE_BY_RELAY = 80
+
 # A lane with room has fewer on their way than it takes at once. Those without are as few as there are tries in hand.
 _READY = """
     SELECT name, per_minute, at_once - busy.count
@@ -69,7 +73,7 @@ class Lane:
 def destination_of(mailbox: Mailbox, domain: str) -> str:
     """The lane for mail from this mailbox to this domain: whoever we really talk to sets the pace."""
     if mailbox.way == Mailbox.Way.RELAY:
-        return f"relay {mailbox.relay_host.lower()}:{mailbox.relay_port}"
+        return f"{RELAY}{mailbox.relay_host.lower()}:{mailbox.relay_port}"
     return domain
 
 
@@ -135,17 +139,18 @@ class Answered:
     size_limit: int | None  # octets
 
 
-# They took one: one more at once, up to the usual. Most of the time there is nothing new, and nothing is written.
+# They took one: one more at once, up to the most. Most of the time there is nothing new, and nothing is written.
 _HEARD = """
     UPDATE delivery_destination AS destination
     SET provider = heard.provider, size_limit = heard.size_limit,
-        at_once = CASE WHEN heard.took_one THEN LEAST(at_once + 1, %(usual)s) ELSE at_once END,
+        at_once = CASE WHEN heard.took_one THEN LEAST(at_once + 1, heard.most) ELSE at_once END,
         blocked_until = CASE WHEN heard.took_one THEN NULL ELSE blocked_until END
-    FROM unnest(%(names)s::text[], %(providers)s::text[], %(limits)s::bigint[], %(took)s::boolean[])
-        AS heard(name, provider, size_limit, took_one)
+    FROM unnest(
+        %(names)s::text[], %(providers)s::text[], %(limits)s::bigint[], %(most)s::int[], %(took)s::boolean[]
+    ) AS heard(name, provider, size_limit, most, took_one)
     WHERE destination.name = heard.name AND (
         destination.provider <> heard.provider OR destination.size_limit IS DISTINCT FROM heard.size_limit
-        OR heard.took_one AND (at_once < %(usual)s OR blocked_until IS NOT NULL))
+        OR heard.took_one AND (at_once < heard.most OR blocked_until IS NOT NULL))
 """
 
 
@@ -157,7 +162,7 @@ def hear(answers: Mapping[str, Answered], *, took_one: bool) -> None:
         "providers": [answers[name].provider for name in names],
         "limits": [answers[name].size_limit for name in names],
         "took": [took_one] * len(names),
-        "usual": AT_ONCE,
+        "most": [MOST_AT_ONCE_BY_RELAY if name.startswith(RELAY) else AT_ONCE for name in names],
     }
     with connection.cursor() as cursor:
         cursor.execute(_HEARD, values)

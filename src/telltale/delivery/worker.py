@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from typing import TypeVar
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
 
 import django
+import uvloop
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
@@ -42,7 +43,7 @@ from telltale.events.bell import QUEUE, listen  # noqa: E402
 from telltale.smtp.session import AttemptResult, Outcome  # noqa: E402
 
 DATABASE_THREADS = 4
-LONGEST_NAP = 5.0  # seconds: what no bell announces (a lease that ran out) is found by looking
+LONGEST_NAP = 1.0  # seconds: what no bell announces (a lease that ran out) is found by looking
 SHORTEST_NAP = 0.02  # seconds, where something is due that another worker has just locked
 MOST_IN_A_BATCH = 100
 GATHER = 0.004  # seconds between two batches, and between two claims, of a worker that is busy
@@ -88,6 +89,7 @@ class Worker:
         self._surroundings = Surroundings({}, {})
         self._looked_around = -RECENT
         self._contents = Contents(self._read_content)
+        self._read = Batches(self._read_files, most=MOST_IN_A_BATCH)
         self._start_content = Batches(self._mark_content_started, most=MOST_IN_A_BATCH, gather=GATHER)
         self._accept = Batches(self._record_acceptances, most=MOST_IN_A_BATCH, gather=GATHER)
 
@@ -188,7 +190,15 @@ class Worker:
             return True
 
     async def _read_content(self, file: str) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _read, file)
+        content = await self._read(file, None)
+        if isinstance(content, bytes):
+            return content
+        raise content
+
+    async def _read_files(self, batch: Mapping[str, None]) -> Callable[[str], bytes | Exception]:
+        files = list(batch)
+        contents = await asyncio.get_running_loop().run_in_executor(self._threads, _read_each, files)
+        return dict(zip(files, contents, strict=True)).__getitem__
 
     async def _mark_content_started(self, batch: Mapping[int, None]) -> Callable[[int], bool]:
         started = await self._in_database(partial(queue.mark_content_started, list(batch)))
@@ -241,9 +251,16 @@ class Worker:
                 await asyncio.sleep(DATABASE_AGAIN)
 
 
-def _read(file: str) -> bytes:
-    with default_storage.open(file, "rb") as stored:
-        return bytes(stored.read())
+def _read_each(files: Sequence[str]) -> list[bytes | Exception]:
+    """The content of each; where one cannot be read, why: that is the trouble of its own deliveries alone."""
+    contents: list[bytes | Exception] = []
+    for file in files:
+        try:
+            with default_storage.open(file, "rb") as stored:
+                contents.append(bytes(stored.read()))
+        except Exception as error:
+            contents.append(error)
+    return contents
 
 
 def _with_live_connection(work: Callable[[], T]) -> T:
@@ -271,7 +288,7 @@ async def serve() -> None:
 
 
 def main() -> None:
-    asyncio.run(serve())
+    uvloop.run(serve())
 
 
 if __name__ == "__main__":
