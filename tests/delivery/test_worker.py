@@ -12,16 +12,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import dkim
 import pytest
 from django.db import connection
 
-from telltale.conversations.models import Mailbox
+from telltale.bounce import Party, explain
+from telltale.conversations import dkim_keys
+from telltale.conversations.fields import Unreadable
+from telltale.conversations.models import DkimKey, Mailbox
 from telltale.delivery import queue
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote
 from telltale.delivery.states import State
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE = 30.0  # seconds
+RECORDS: dict[str, str] = {}  # of DNS
 
 
 class Relay(socketserver.ThreadingTCPServer):
@@ -130,6 +135,42 @@ def test_a_reply_goes_out_and_its_answer_comes_back(reply, relay):
     assert attempt.reply == "250 2.0.0 Ok: queued as 4Zk9"
     assert attempt.queue_id == "4Zk9"
     assert len(relay.messages) == 1
+
+
+def test_a_reply_leaves_signed_once_for_all_its_recipients(reply, relay):
+    for key in dkim_keys.make_keys("lamp.example"):
+        RECORDS[f"{key.name}."] = key.record
+    dkim_keys.start_signing("lamp.example")
+    deliveries = reply("ana@oldworks.example", "finance@ribeiro.example")
+
+    with worker():
+        wait_until(lambda: {state_of(delivery) for delivery in deliveries} == {State.ACCEPTED})
+
+    first, second = relay.messages
+    assert first == second  # signed anew, the time of the signature could be another
+    for number in (0, 1):
+        assert dkim.DKIM(first).verify(
+            idx=number, dnsfunc=lambda name, timeout: RECORDS[name.decode()].encode()
+        )
+
+
+@pytest.mark.parametrize("secret", ["the key that signs", "the password of the relay"])
+def test_a_secret_that_cannot_be_read_is_our_own_fault_and_the_agent_learns_of_it(reply, relay, secret):
+    if secret == "the key that signs":
+        dkim_keys.make_keys("lamp.example")
+        dkim_keys.start_signing("lamp.example")
+        DkimKey.objects.update(private_key=Unreadable("of another SECRET_KEY"))
+    else:
+        Mailbox.objects.update(relay_username="maya", relay_password=Unreadable("of another SECRET_KEY"))
+    [delivery] = reply("ana@oldworks.example")
+
+    with worker():
+        wait_until(lambda: state_of(delivery) == State.DELAYED)
+
+    assert relay.messages == []  # neither unsigned nor without a login
+    note = DeliveryNote.objects.get()
+    assert "encrypted under another SECRET_KEY" in note.report.diagnostic_text
+    assert explain(note.report.as_recipient_report()).party == Party.US
 
 
 def test_a_worker_hears_of_a_reply_that_is_sent_while_it_sleeps(reply, relay):

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from telltale.config.environment import Environment
+from telltale.conversations.fields import readable
 from telltale.conversations.models import Mailbox
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.return_path import sign
@@ -104,13 +105,14 @@ def _envelope(delivery: Addressed, mailbox: Mailbox, content: bytes) -> Envelope
 
 
 def relay_of(mailbox: Mailbox) -> Relay | None:
+    """The mailbox's relay. Raises UnreadableError where its password cannot be decrypted."""
     if mailbox.way != Mailbox.Way.RELAY:
         return None
     return Relay(
         host=mailbox.relay_host,
         port=mailbox.relay_port,
         security=Security(mailbox.relay_security),
-        credentials=Password(mailbox.relay_username, mailbox.relay_password)
+        credentials=Password(mailbox.relay_username, readable(mailbox.relay_password))
         if mailbox.relay_username
         else None,
     )

@@ -14,6 +14,7 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from telltale.conversations.fields import EncryptedTextField
+from telltale.mail.dkim import Algorithm
 
 
 class Mailbox(models.Model):
@@ -63,6 +64,39 @@ class Mailbox(models.Model):
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+
+class DkimKey(models.Model):
+    """A key that signs the mail of one domain: made, published in DNS by an admin, in use, then retired.
+
+    What a retired one has signed is still on its way for some days, so its record stays in DNS for a while.
+    """
+
+    domain = models.CharField(max_length=253)  # in A-labels and lower case
+    selector = models.CharField(max_length=63)  # found in DNS at <selector>._domainkey.<domain>
+    algorithm = models.CharField(max_length=16, choices=[(one.value, one.value) for one in Algorithm])
+    private_key = EncryptedTextField()  # PEM
+    record = models.TextField()  # what stands in DNS
+    signs_since = models.DateTimeField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(F("domain"), F("selector"), name="dkim_selector_once"),
+            models.CheckConstraint(
+                condition=Q(retired_at=None) | Q(signs_since__isnull=False), name="dkim_retired_has_signed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """Where its record stands: RFC 6376 section 3.6.2.1."""
+        return f"{self.selector}._domainkey.{self.domain}"
 
 
 class Contact(models.Model):

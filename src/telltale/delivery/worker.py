@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
 
@@ -32,6 +32,8 @@ django.setup()
 
 from telltale.channels.email import WayOut  # noqa: E402  (needs Django to be set up)
 from telltale.config.memory import keep_out_of_collections  # noqa: E402
+from telltale.conversations.dkim_keys import ascii_domain, signers  # noqa: E402
+from telltale.conversations.fields import UnreadableError  # noqa: E402
 from telltale.conversations.models import Mailbox  # noqa: E402
 from telltale.delivery import destinations, holds, incidents, queue  # noqa: E402
 from telltale.delivery.acceptances import Acceptance, record_acceptances  # noqa: E402
@@ -40,6 +42,7 @@ from telltale.delivery.claims import Claim, claim  # noqa: E402
 from telltale.delivery.contents import Contents  # noqa: E402
 from telltale.delivery.queue import LeaseLostError  # noqa: E402
 from telltale.events.bell import QUEUE, listen  # noqa: E402
+from telltale.mail.dkim import Signer, signed  # noqa: E402
 from telltale.smtp.session import AttemptResult, Outcome  # noqa: E402
 
 DATABASE_THREADS = 4
@@ -52,6 +55,7 @@ DATABASE_AGAIN = 1.0  # seconds between two tries to record an answer while the 
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Signers: TypeAlias = Sequence[Signer] | UnreadableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,20 @@ class Surroundings:
     """What hardly ever changes, and every try needs."""
 
     mailboxes: Mapping[int, Mailbox]
+    signers: Mapping[str, Signers]  # by domain of ours
     obstructions: Mapping[str, incidents.Obstruction]  # by provider
 
 
 def _surroundings() -> Surroundings:
-    return Surroundings(Mailbox.objects.in_bulk(), incidents.obstructions())
+    return Surroundings(Mailbox.objects.in_bulk(), signers(), incidents.obstructions())
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A stored message, as the mail of this domain of ours."""
+
+    file: str
+    domain: str
 
 
 class HeldBackError(Exception):
@@ -86,7 +99,7 @@ class Worker:
         self._tries: dict[asyncio.Task[None], int] = {}  # to the attempt that each is busy with
         self._wake = asyncio.Event()
         self._stopping = False
-        self._surroundings = Surroundings({}, {})
+        self._surroundings = Surroundings({}, {}, {})
         self._looked_around = -RECENT
         self._contents = Contents(self._read_content)
         self._read = Batches(self._read_files, most=MOST_IN_A_BATCH)
@@ -157,10 +170,12 @@ class Worker:
             await self._in_database(partial(queue.record_fault, claim.attempt_id, error))
 
     async def _talk(self, claim: Claim) -> None:
-        async with self._contents.of(claim.file, size=claim.size) as content:
+        mailbox = self._surroundings.mailboxes[claim.mailbox_id]
+        outgoing = Outgoing(claim.file, ascii_domain(mailbox.domain))
+        async with self._contents.of(outgoing, size=claim.size) as content:
             result = await self._way_out.deliver(
                 claim,
-                self._surroundings.mailboxes[claim.mailbox_id],
+                mailbox,
                 content,
                 before_contact=partial(self._hold_back, claim),
                 before_content=partial(self._before_content, claim),
@@ -189,16 +204,15 @@ class Worker:
             logger.exception("a batch of acceptances could not be recorded")
             return True
 
-    async def _read_content(self, file: str) -> bytes:
-        content = await self._read(file, None)
+    async def _read_content(self, outgoing: Outgoing) -> bytes:
+        content = await self._read(outgoing, self._surroundings.signers.get(outgoing.domain, ()))
         if isinstance(content, bytes):
             return content
         raise content
 
-    async def _read_files(self, batch: Mapping[str, None]) -> Callable[[str], bytes | Exception]:
-        files = list(batch)
-        contents = await asyncio.get_running_loop().run_in_executor(self._threads, _read_each, files)
-        return dict(zip(files, contents, strict=True)).__getitem__
+    async def _read_files(self, batch: Mapping[Outgoing, Signers]) -> Callable[[Outgoing], bytes | Exception]:
+        loop = asyncio.get_running_loop()
+        return (await loop.run_in_executor(self._threads, _read_and_sign, batch)).__getitem__
 
     async def _mark_content_started(self, batch: Mapping[int, None]) -> Callable[[int], bool]:
         started = await self._in_database(partial(queue.mark_content_started, list(batch)))
@@ -251,16 +265,19 @@ class Worker:
                 await asyncio.sleep(DATABASE_AGAIN)
 
 
-def _read_each(files: Sequence[str]) -> list[bytes | Exception]:
-    """The content of each; where one cannot be read, why: that is the trouble of its own deliveries alone."""
-    contents: list[bytes | Exception] = []
-    for file in files:
-        try:
-            with default_storage.open(file, "rb") as stored:
-                contents.append(bytes(stored.read()))
-        except Exception as error:
-            contents.append(error)
-    return contents
+def _read_and_sign(batch: Mapping[Outgoing, Signers]) -> dict[Outgoing, bytes | Exception]:
+    """The content of each; where one cannot be had, why: that is the trouble of its own deliveries alone."""
+    return {outgoing: _content(outgoing.file, signers) for outgoing, signers in batch.items()}
+
+
+def _content(file: str, signers: Signers) -> bytes | Exception:
+    if isinstance(signers, UnreadableError):
+        return signers  # unsigned, mail would be refused or taken for forged, and nobody would know why
+    try:
+        with default_storage.open(file, "rb") as stored:
+            return signed(stored.read(), signers, now=timezone.now())
+    except Exception as error:
+        return error
 
 
 def _with_live_connection(work: Callable[[], T]) -> T:
