@@ -16,6 +16,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from telltale.config.environment import HostPort
+from telltale.conversations import dkim_keys
 from telltale.conversations.models import Draft, Mailbox, Part
 from telltale.delivery import claims, holds, queue
 from telltale.delivery.models import Delivery, DeliveryNote, Destination, Incident
@@ -33,6 +34,7 @@ def name_server() -> Iterator[HostPort]:
     for domain in ("oldworks.example", "ribeiro.example", "works.example"):
         zone.publish(domain, "A", "127.0.0.1")
     zone.publish("silent.example", "MX", "0 .")
+    zone.publish("lamp.example", "TXT", '"v=spf1 a:desk.lamp.example ~all"')
     server, loop = DnsServer(zone), asyncio.new_event_loop()
     loop.run_until_complete(server.start())
     thread = threading.Thread(target=loop.run_forever)
@@ -246,6 +248,27 @@ def test_a_resolver_that_is_away_stops_nobody(desk, conversation, settings):
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, dns=HostPort("127.0.0.1", 9))
 
     assert checks(desk, conversation, to="ana@nowhere.example").strip() == ""
+
+
+def test_the_composer_knows_that_our_own_mail_speaks_for_nobody(desk, conversation):
+    Mailbox.objects.update(address="support@unknown.example")
+
+    assert "no DKIM, no SPF" in checks(desk, conversation)
+
+
+def test_a_relay_speaks_for_the_mail_that_it_takes(desk, conversation):
+    Mailbox.objects.update(
+        address="support@unknown.example", way=Mailbox.Way.RELAY, relay_host="smtp.example"
+    )
+
+    assert checks(desk, conversation).strip() == ""
+
+
+def test_the_composer_knows_that_our_signatures_cannot_be_verified(desk, conversation):
+    dkim_keys.make_keys("lamp.example")
+    dkim_keys.start_signing("lamp.example")
+
+    assert "the keys in DNS are not the ones" in checks(desk, conversation)
 
 
 def test_the_composer_knows_of_a_pause(desk, conversation):

@@ -15,6 +15,8 @@ from django.core.cache import cache
 from django.db.models.functions import Lower
 
 from telltale.bounce import explain
+from telltale.channels.authentication import Found, authentication
+from telltale.conversations.dkim_keys import ascii_domain, keys_of
 from telltale.conversations.models import Address, Mailbox
 from telltale.delivery.holds import last_proof
 from telltale.delivery.models import Destination, Incident
@@ -58,9 +60,33 @@ def _dead(addresses: Sequence[str]) -> set[str]:
 
 
 def _about_mailbox(mailbox: Mailbox) -> list[Finding]:
-    if not mailbox.paused_at:
-        return []
-    return [Finding(f"The mailbox {mailbox.address} is paused: the reply waits until it goes on.")]
+    found = []
+    if mailbox.paused_at:
+        found.append(Finding(f"The mailbox {mailbox.address} is paused: the reply waits until it goes on."))
+    # A relay signs by itself, and has addresses of its own; and who gets mail in the sandbox asks for neither.
+    if mailbox.way == Mailbox.Way.DIRECT and not settings.ENVIRONMENT.sandbox:
+        domain = ascii_domain(mailbox.domain)
+        words = cache.get_or_set(f"our-domain:{domain}", lambda: _unauthenticated(domain), DNS_KEPT)
+        found += [Finding(words)] if words else []
+    return found
+
+
+def _unauthenticated(domain: str) -> str:
+    """Why others may not believe that mail from this domain of ours is ours; "" where nothing speaks for it."""
+    resolver = make_resolver(settings.ENVIRONMENT.dns)
+    keys = {key.name: key.record for key in keys_of(domain) if key.signs_since and not key.retired_at}
+    found = asyncio.run(authentication(domain, keys, resolver=resolver, seconds=DNS_WITHIN))
+    if any(record.found in (Found.MISSING, Found.DIFFERENT) for record in found.keys.values()):
+        return (
+            f"Mail from {domain} is signed, but the keys in DNS are not the ones it is signed with: providers may "
+            "refuse it. Settings, Sending domains tells an admin which record is missing."
+        )
+    if not keys and found.spf.found is Found.MISSING:
+        return (
+            f"Nothing tells others that mail from {domain} is really yours (no DKIM, no SPF): large providers "
+            "refuse such mail. An admin can mend that in Settings, Sending domains."
+        )
+    return ""
 
 
 def _about_dead(address: str) -> Finding:

@@ -64,3 +64,15 @@ document.addEventListener("DOMContentLoaded", () => {
   const parts = document.getElementById("parts");
   if (parts && !location.hash) parts.lastElementChild?.scrollIntoView({ block: "end" });
 });
+
+// "Copy" stands beside what an admin carries into another window; browsers allow it on HTTPS and on this machine.
+document.addEventListener("DOMContentLoaded", () => {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = "Copied";
+    });
+  }
+});
