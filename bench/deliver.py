@@ -25,8 +25,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from supplies import database, free_port, queue_replies, relay_mailbox, start, wait_for_port, workers
+
+if TYPE_CHECKING:
+    from telltale.conversations.models import Mailbox
 
 PARALLEL = 20  # connections, as the queue has to one destination, and Postfix by default
 BODY = "The refund left us this morning and should be with you on Friday.\r\n" * 60  # 4 kB
@@ -85,11 +89,15 @@ def a_sink(stack: ExitStack) -> int:
     return port
 
 
-def sign_with_dkim(mailbox: object) -> None:
-    """A key for the mailbox, so that each reply is signed as in real life."""
+def sign_with_dkim(mailbox: Mailbox) -> None:
+    """Keys for the mailbox's domain, so that each reply is signed as in real life: RSA and Ed25519."""
+    from telltale.conversations import dkim_keys
+
+    dkim_keys.make_keys(mailbox.domain)
+    dkim_keys.start_signing(mailbox.domain)
 
 
-def with_workers(processes: int, mailbox: object, count: int) -> float:
+def with_workers(processes: int, mailbox: Mailbox, count: int) -> float:
     """Seconds from the bell to the last acceptance; the workers are up and idle before."""
     from django.db import connection, transaction
 

@@ -71,9 +71,7 @@ def relay_mailbox(address: str, port: int) -> Mailbox:
         name="Lamp & Co",
         address=address,
         way="relay",
-        relay_host="127.0.0.1",
-        relay_port=port,
-        relay_security="none",
+        relay={"host": "127.0.0.1", "port": port, "security": "none"},
     )
 
 

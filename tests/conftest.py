@@ -60,6 +60,15 @@ def mailbox(db):
     return Mailbox.objects.create(name="Lamp & Co", address="support@lamp.example")
 
 
+def leave_by_relay(host: str, port: int, **fields: object) -> None:
+    """Every mailbox's mail leaves by this relay."""
+    from telltale.conversations.models import Mailbox, Relay
+
+    Mailbox.objects.update(way=Mailbox.Way.RELAY)
+    for mailbox in Mailbox.objects.all():
+        Relay.objects.create(mailbox=mailbox, host=host, port=port, **{"security": "none", **fields})
+
+
 @pytest.fixture
 def conversation(mailbox):
     """Ana wrote from ana@oldworks.example; she also has an address at gmail.example."""

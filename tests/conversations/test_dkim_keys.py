@@ -11,7 +11,7 @@ from django.utils import timezone
 from telltale.conversations import dkim_keys
 from telltale.conversations.dkim_keys import NoKeysError
 from telltale.conversations.fields import UnreadableError, readable
-from telltale.conversations.models import DkimKey, Mailbox
+from telltale.conversations.models import DkimKey, Mailbox, Relay
 from telltale.mail.dkim import Algorithm
 
 pytestmark = pytest.mark.django_db
@@ -126,14 +126,15 @@ def test_keys_of_a_lost_secret_key_are_said_to_be_unreadable(settings):
 
 
 def test_a_secret_that_cannot_be_read_keeps_nobody_from_the_rest_of_its_row(settings):
-    Mailbox.objects.create(name="Lamp", address="support@lamp.example", relay_password="hunter2")
+    mailbox = Mailbox.objects.create(name="Lamp", address="support@lamp.example")
+    Relay.objects.create(mailbox=mailbox, host="smtp.lamp.example", password="hunter2")
     secret_key, settings.SECRET_KEY = settings.SECRET_KEY, ANOTHER_SECRET
-    mailbox = Mailbox.objects.get()
-    mailbox.name = "Lamp & Co"
-    mailbox.save()
+    relay = Relay.objects.get()
+    relay.host = "smtp2.lamp.example"
+    relay.save()
 
     with pytest.raises(UnreadableError, match="TELLTALE_EARLIER_SECRET_KEYS"):
-        readable(mailbox.relay_password)
+        readable(relay.password)
 
     settings.SECRET_KEY = secret_key
-    assert readable(Mailbox.objects.get().relay_password) == "hunter2"  # nothing was lost meanwhile
+    assert readable(Relay.objects.get().password) == "hunter2"  # nothing was lost meanwhile

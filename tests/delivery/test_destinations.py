@@ -13,7 +13,7 @@ from django.utils import timezone
 from telltale.conversations.models import Mailbox
 from telltale.delivery import claims, destinations, queue
 from telltale.delivery.models import AT_ONCE, Delivery, Destination
-from tests.conftest import answered
+from tests.conftest import answered, leave_by_relay
 
 LEASE = timedelta(seconds=20)
 TOO_FAST = "421 4.7.28 Our system has detected an unusual rate of mail from your address\r\n"
@@ -111,7 +111,7 @@ def test_an_acceptance_speeds_the_destination_up_again(reply):
 
 
 def test_a_relay_is_given_more_and_more_at_once_as_long_as_it_takes_them(reply, mailbox):
-    Mailbox.objects.update(way=Mailbox.Way.RELAY, relay_host="smtp.lamp.example", relay_port=587)
+    leave_by_relay("smtp.lamp.example", 587)
     [delivery] = reply("ana@oldworks.example")
     [claimed] = claim()
 
@@ -151,7 +151,7 @@ def test_a_paused_mailbox_sends_nothing(reply, mailbox):
 
 
 def test_a_relay_is_one_destination(reply, mailbox):
-    Mailbox.objects.update(way=Mailbox.Way.RELAY, relay_host="Smtp.Lamp.example", relay_port=587)
+    leave_by_relay("Smtp.Lamp.example", 587)
 
     reply("ana@oldworks.example", "finance@ribeiro.example")
 

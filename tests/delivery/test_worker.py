@@ -19,17 +19,18 @@ from django.db import connection
 from telltale.bounce import Party, explain
 from telltale.conversations import dkim_keys
 from telltale.conversations.fields import Unreadable
-from telltale.conversations.models import DkimKey, Mailbox
+from telltale.conversations.models import DkimKey, Relay
 from telltale.delivery import queue
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote
 from telltale.delivery.states import State
+from tests.conftest import leave_by_relay
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE = 30.0  # seconds
 RECORDS: dict[str, str] = {}  # of DNS
 
 
-class Relay(socketserver.ThreadingTCPServer):
+class RelayServer(socketserver.ThreadingTCPServer):
     """A mail server that takes everything, and can be made to hold its answer at one command."""
 
     allow_reuse_address = True
@@ -53,7 +54,7 @@ class Relay(socketserver.ThreadingTCPServer):
 
 
 class RelaySession(socketserver.StreamRequestHandler):
-    server: Relay
+    server: RelayServer
 
     def handle(self) -> None:
         try:
@@ -88,12 +89,10 @@ class RelaySession(socketserver.StreamRequestHandler):
 
 
 @pytest.fixture
-def relay(mailbox) -> Iterator[Relay]:
-    with Relay() as server:
+def relay(mailbox) -> Iterator[RelayServer]:
+    with RelayServer() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        Mailbox.objects.update(
-            way=Mailbox.Way.RELAY, relay_host="127.0.0.1", relay_port=server.port, relay_security="none"
-        )
+        leave_by_relay("127.0.0.1", server.port)
         yield server
         server.go_on.set()
         server.shutdown()
@@ -161,7 +160,9 @@ def test_a_secret_that_cannot_be_read_is_our_own_fault_and_the_agent_learns_of_i
         dkim_keys.start_signing("lamp.example")
         DkimKey.objects.update(private_key=Unreadable("of another SECRET_KEY"))
     else:
-        Mailbox.objects.update(relay_username="maya", relay_password=Unreadable("of another SECRET_KEY"))
+        Relay.objects.update(
+            sign_in="password", security="tls", username="maya", password=Unreadable("of another SECRET_KEY")
+        )
     [delivery] = reply("ana@oldworks.example")
 
     with worker():

@@ -16,8 +16,8 @@ from telltale.delivery.models import Delivery
 from telltale.web.forms import (
     MOST_RECIPIENTS,
     AlternativeForm,
-    MailboxForm,
     NewConversationForm,
+    NewMailboxForm,
     NoteForm,
     ReplyForm,
     RetryForm,
@@ -160,7 +160,7 @@ def test_a_subject_is_there_and_not_endless(mailbox, subject):
 def test_a_name_that_would_break_a_header_is_refused(db, name):
     """The name stands in From of every reply: with a line break inside, none could be sent any more."""
     welcome = WelcomeForm({"name": name, "email": "maya@lamp.example", "password": PASSWORD})
-    mailbox = MailboxForm(
+    mailbox = NewMailboxForm(
         {
             "name": name,
             "address": "a@x.example",
@@ -197,7 +197,7 @@ def test_a_mailbox_that_could_not_send_is_refused(mailbox, changes, field, words
         "relay_security": "tls",
     }
 
-    said = faults(MailboxForm({**usual, **changes}))
+    said = faults(NewMailboxForm({**usual, **changes}))
 
     assert list(said) in ([field], ["__all__"])
     assert words in "".join(said.values())

@@ -22,7 +22,7 @@ from telltale.delivery import claims, holds, queue
 from telltale.delivery.models import Delivery, DeliveryNote, Destination, Incident
 from telltale.delivery.states import State
 from telltale.sandbox.dns import DnsServer, Zone
-from tests.conftest import answered
+from tests.conftest import answered, leave_by_relay
 
 NO_SUCH_USER = "550 5.1.1 The email account that you tried to reach does not exist\r\n"
 
@@ -257,9 +257,8 @@ def test_the_composer_knows_that_our_own_mail_speaks_for_nobody(desk, conversati
 
 
 def test_a_relay_speaks_for_the_mail_that_it_takes(desk, conversation):
-    Mailbox.objects.update(
-        address="support@unknown.example", way=Mailbox.Way.RELAY, relay_host="smtp.example"
-    )
+    Mailbox.objects.update(address="support@unknown.example")
+    leave_by_relay("smtp.example", 587)
 
     assert checks(desk, conversation).strip() == ""
 

@@ -9,15 +9,14 @@ from typing import Protocol
 from django.conf import settings
 from django.utils import timezone
 
+from telltale.channels.relays import Relays
 from telltale.config.environment import Environment
-from telltale.conversations.fields import readable
 from telltale.conversations.models import Mailbox
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.return_path import sign
-from telltale.smtp.auth import Password
 from telltale.smtp.dsn import DsnRequest
 from telltale.smtp.mta_sts import MtaSts
-from telltale.smtp.route import NoRoute, Relay, Resolver, Security, make_resolver
+from telltale.smtp.route import NoRoute, Resolver, make_resolver
 from telltale.smtp.session import AttemptResult, Envelope, Outcome, Sessions, TranscriptLine
 from telltale.smtp.ways import Route, direct_route, relay_route
 
@@ -46,6 +45,7 @@ class WayOut:
         self._sts = None if sandbox else MtaSts(resolver)
         self._port = port
         self._sandbox = sandbox
+        self._relays = Relays()
 
     @classmethod
     def from_environment(cls, environment: Environment) -> WayOut:
@@ -78,18 +78,18 @@ class WayOut:
         started_at = datetime.now(UTC)
         if self._sandbox and not delivery.domain.endswith(SANDBOX_DOMAINS):
             return _nowhere(_outside_the_sandbox(delivery), started_at)
-        route = await self._route(delivery, relay_of(mailbox))
+        route = await self._route(delivery.domain, mailbox)
         if isinstance(route, NoRoute):
             return _nowhere(route.to_report(delivery.recipient), started_at)
         await before_contact(route.ways[0].hop.host)
         envelope = _envelope(delivery, mailbox, content)
         return await self._sessions.deliver(envelope, route, before_content=before_content)
 
-    async def _route(self, delivery: Addressed, relay: Relay | None) -> Route | NoRoute:
-        if relay:
-            return await relay_route([relay])
+    async def _route(self, domain: str, mailbox: Mailbox) -> Route | NoRoute:
+        if mailbox.way == Mailbox.Way.RELAY:
+            return await relay_route(self._relays.of(mailbox))
         return await direct_route(
-            delivery.domain,
+            domain,
             resolver=self._resolver,
             sts=self._sts,
             port=self._port,
@@ -102,20 +102,6 @@ def _envelope(delivery: Addressed, mailbox: Mailbox, content: bytes) -> Envelope
     # The envelope id comes back in reports even where a relay has put its own return path in the place of ours.
     dsn = DsnRequest(envelope_id=mail_from.partition("@")[0])
     return Envelope(mail_from=mail_from, rcpt_to=delivery.recipient, message=content, dsn=dsn)
-
-
-def relay_of(mailbox: Mailbox) -> Relay | None:
-    """The mailbox's relay. Raises UnreadableError where its password cannot be decrypted."""
-    if mailbox.way != Mailbox.Way.RELAY:
-        return None
-    return Relay(
-        host=mailbox.relay_host,
-        port=mailbox.relay_port,
-        security=Security(mailbox.relay_security),
-        credentials=Password(mailbox.relay_username, readable(mailbox.relay_password))
-        if mailbox.relay_username
-        else None,
-    )
 
 
 def return_path(delivery_id: int, mailbox: Mailbox) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
@@ -19,6 +20,7 @@ from telltale.conversations.models import (
     Mailbox,
     Part,
     RawMail,
+    Relay,
 )
 from telltale.events.bell import publish
 
@@ -84,9 +86,15 @@ def mark_changed(conversation: Conversation, *part_ids: int) -> None:
 
 
 @transaction.atomic
-def create_mailbox(*, name: str, address: str, way: str = Mailbox.Way.DIRECT, **relay: Any) -> Mailbox:
-    """A mailbox of ours; `relay` are its relay_… fields, which count where `way` is "relay"."""
-    return Mailbox.objects.create(name=name, address=address, way=way, **relay)
+@transaction.atomic
+def create_mailbox(
+    *, way: str = Mailbox.Way.DIRECT, relay: Mapping[str, Any] | None = None, **fields: Any
+) -> Mailbox:
+    """A mailbox of ours; `relay` are the fields of its first relay, where its mail leaves by one."""
+    mailbox = Mailbox.objects.create(way=way, **fields)
+    if relay:
+        Relay.objects.create(mailbox=mailbox, **relay)
+    return mailbox
 
 
 @transaction.atomic

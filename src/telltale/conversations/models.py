@@ -12,6 +12,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from telltale.conversations.fields import EncryptedTextField
 from telltale.mail.dkim import Algorithm
@@ -24,19 +25,9 @@ class Mailbox(models.Model):
         DIRECT = "direct", "Directly to each recipient's mail server"
         RELAY = "relay", "Through a relay (smart host)"
 
-    class Security(models.TextChoices):
-        NONE = "none", "None"
-        STARTTLS = "starttls", "STARTTLS"
-        TLS = "tls", "TLS from the first octet"
-
     name = models.CharField(max_length=120)
     address = models.EmailField()
     way = models.CharField(max_length=8, choices=Way.choices, default=Way.DIRECT)
-    relay_host = models.CharField(max_length=253, blank=True)
-    relay_port = models.PositiveIntegerField(default=587)
-    relay_security = models.CharField(max_length=8, choices=Security.choices, default=Security.STARTTLS)
-    relay_username = models.CharField(max_length=254, blank=True)
-    relay_password = EncryptedTextField(blank=True)
     reopen_on_failure = models.BooleanField(
         default=True
     )  # a reply that failed re-opens a closed conversation
@@ -50,12 +41,6 @@ class Mailbox(models.Model):
         verbose_name_plural = "mailboxes"
         constraints: ClassVar = [
             models.UniqueConstraint(Lower("address"), name="mailbox_address_once"),
-            models.CheckConstraint(
-                condition=Q(way="direct") | ~Q(relay_host=""), name="mailbox_relay_has_a_host"
-            ),
-            models.CheckConstraint(
-                condition=Q(relay_port__gte=1, relay_port__lte=65535), name="mailbox_relay_port_exists"
-            ),
         ]
 
     def __str__(self) -> str:
@@ -64,6 +49,58 @@ class Mailbox(models.Model):
     @property
     def domain(self) -> str:
         return self.address.rpartition("@")[2]
+
+    @cached_property
+    def relays_in_order(self) -> list[Relay]:
+        """The relays of its mail; none where it leaves directly."""
+        return list(self.relays.all()) if self.way == self.Way.RELAY else []
+
+
+class Relay(models.Model):
+    """A smart host that takes a mailbox's mail. The first that can be reached takes it, the others stand in."""
+
+    class Security(models.TextChoices):
+        NONE = "none", "None"
+        STARTTLS = "starttls", "STARTTLS"
+        TLS = "tls", "TLS from the first octet"
+
+    class SignIn(models.TextChoices):
+        NONE = "none", "None"
+        PASSWORD = "password", "User name and password"
+        GOOGLE = "google", "Google (OAuth 2.0)"
+        MICROSOFT = "microsoft", "Microsoft 365 (OAuth 2.0)"
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="relays")
+    position = models.PositiveSmallIntegerField(default=0)  # the lowest is tried first
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField(default=587)
+    security = models.CharField(max_length=8, choices=Security.choices, default=Security.STARTTLS)
+    sign_in = models.CharField(max_length=9, choices=SignIn.choices, default=SignIn.NONE)
+    username = models.CharField(max_length=254, blank=True)
+    password = EncryptedTextField(blank=True)
+    # OAuth 2.0: the admin's own registration at the provider, and what the provider gave for it.
+    client_id = models.CharField(max_length=255, blank=True)
+    client_secret = EncryptedTextField(blank=True)
+    tenant = models.CharField(max_length=253, blank=True)  # Microsoft's name for the organisation
+    refresh_token = EncryptedTextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["position", "id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(host=""), name="relay_has_a_host"),
+            models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="relay_port_exists"),
+            models.CheckConstraint(
+                condition=Q(sign_in="none") | (~Q(username="") & ~Q(security="none")),
+                name="relay_signs_in_encrypted",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def uses_oauth(self) -> bool:
+        return self.sign_in in (self.SignIn.GOOGLE, self.SignIn.MICROSOFT)
 
 
 class DkimKey(models.Model):

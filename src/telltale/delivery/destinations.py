@@ -17,7 +17,8 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from telltale.conversations.models import Mailbox
-from telltale.delivery.models import AT_ONCE, Destination
+from telltale.delivery.models import AT_ONCE, Delivery, Destination
+from telltale.delivery.states import WAITING, State
 
 RELAY = "relay "  # the lane of a mailbox's relay begins so; no domain has a space
 # A stranger's server is spared; a relay is there for our mail, and may have more as long as it takes all of it.
@@ -72,9 +73,15 @@ class Lane:
 
 def destination_of(mailbox: Mailbox, domain: str) -> str:
     """The lane for mail from this mailbox to this domain: whoever we really talk to sets the pace."""
-    if mailbox.way == Mailbox.Way.RELAY:
-        return f"{RELAY}{mailbox.relay_host.lower()}:{mailbox.relay_port}"
-    return domain
+    relays = mailbox.relays_in_order
+    return f"{RELAY}{relays[0].host.lower()}:{relays[0].port}" if relays else domain
+
+
+def change_lanes(mailbox: Mailbox) -> None:
+    """What waits in this mailbox waits where its mail now leaves: after a change of its way, or of its relays."""
+    waiting = Delivery.objects.filter(mailbox=mailbox, state__in=[*WAITING, State.HELD])
+    relays = mailbox.relays_in_order
+    waiting.update(destination=Value(destination_of(mailbox, "")) if relays else F("domain"))
 
 
 def ready_lanes(now: datetime, *, most: int) -> list[Lane]:

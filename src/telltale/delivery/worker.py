@@ -68,7 +68,10 @@ class Surroundings:
 
 
 def _surroundings() -> Surroundings:
-    return Surroundings(Mailbox.objects.in_bulk(), signers(), incidents.obstructions())
+    mailboxes = Mailbox.objects.prefetch_related("relays").in_bulk()
+    for mailbox in mailboxes.values():
+        mailbox.relays_in_order  # noqa: B018  # looked up here: where it is needed, nobody may wait for the database
+    return Surroundings(mailboxes, signers(), incidents.obstructions())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 
 from telltale.accounts.models import Agent, valid_time_zone
-from telltale.conversations.models import Mailbox
+from telltale.conversations.fields import Unreadable
+from telltale.conversations.models import Mailbox, Relay
 from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery
 from telltale.mail.recipients import BadAddressError, parse_addresses
@@ -238,27 +239,13 @@ class WelcomeForm(DeskForm):
 
 
 class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
+    """An address of ours, and how its mail leaves."""
+
     name = forms.CharField(max_length=120, label="Name that customers see", validators=[one_line("A name")])
-    relay_password = forms.CharField(
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        required=False,
-        strip=False,
-        label="Relay password",
-    )
 
     class Meta:
         model = Mailbox
-        fields: ClassVar = (
-            "name",
-            "address",
-            "way",
-            "relay_host",
-            "relay_port",
-            "relay_security",
-            "relay_username",
-            "relay_password",
-            "tagged_replies",
-        )
+        fields: ClassVar = ("name", "address", "way", "tagged_replies")
         labels: ClassVar = {
             "address": "Address that customers write to",
             "way": "How its mail leaves",
@@ -275,13 +262,134 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
+        if data.get("way") == Mailbox.Way.RELAY and self.instance.pk and not self.instance.relays.exists():
+            self.add_error("way", "Add a relay first: below, under Relays.")
+        return data
+
+
+class NewMailboxForm(MailboxForm):
+    """The same with its first relay, so that one page does for a start."""
+
+    field_order = (
+        *("name", "address", "way"),
+        *("relay_host", "relay_port", "relay_security", "relay_username", "relay_password"),
+        "tagged_replies",
+    )
+    relay_host = forms.CharField(max_length=253, required=False, label="Relay host")
+    relay_port = forms.IntegerField(min_value=1, max_value=65_535, initial=587, label="Relay port")
+    relay_security = forms.ChoiceField(
+        choices=Relay.Security.choices, initial=Relay.Security.STARTTLS, label="Relay security"
+    )
+    relay_username = forms.CharField(max_length=254, required=False, label="Relay user name")
+    relay_password = forms.CharField(
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        required=False,
+        strip=False,
+        label="Relay password",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
         if data.get("way") == Mailbox.Way.RELAY and not data.get("relay_host"):
             self.add_error("relay_host", "Give the relay's host name, or choose to send directly.")
-        if data.get("relay_username") and data.get("relay_security") == Mailbox.Security.NONE:
-            self.add_error(
-                "relay_security", "A password needs an encrypted connection: choose STARTTLS or TLS."
-            )
+        if data.get("relay_username") and data.get("relay_security") == Relay.Security.NONE:
+            self.add_error("relay_security", UNENCRYPTED)
         return data
+
+    @property
+    def mailbox(self) -> dict[str, Any]:
+        """What `create_mailbox` takes."""
+        data = self.cleaned_data
+        fields = {name: data[name] for name in ("name", "address", "way", "tagged_replies")}
+        return fields | {"relay": self._relay(data) if data["way"] == Mailbox.Way.RELAY else None}
+
+    @staticmethod
+    def _relay(data: dict[str, Any]) -> dict[str, Any]:
+        signs_in = Relay.SignIn.PASSWORD if data["relay_username"] else Relay.SignIn.NONE
+        names = ("host", "port", "security", "username", "password")
+        return {name: data[f"relay_{name}"] for name in names} | {"sign_in": signs_in}
+
+
+UNENCRYPTED = "A password needs an encrypted connection: choose STARTTLS or TLS."
+
+
+class RelayForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
+    """One relay. A secret is never shown: an empty field keeps the one that is set."""
+
+    class Meta:
+        model = Relay
+        fields: ClassVar = (
+            *("host", "port", "security", "sign_in", "username", "password"),
+            *("client_id", "client_secret", "tenant"),
+        )
+        labels: ClassVar = {
+            "sign_in": "How we sign in",
+            "username": "User name",
+            "client_id": "Client ID of your registration",
+            "client_secret": "Client secret",
+            "tenant": "Tenant of your organisation (Microsoft)",
+        }
+        help_texts: ClassVar = {
+            "tenant": "Its ID or domain; empty for the organisation of whoever signs in.",
+        }
+        widgets: ClassVar = {
+            "password": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+            "client_secret": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self._kept = {name: getattr(self.instance, name) for name in SECRETS}
+        for name in SECRETS:
+            self.fields[name].strip = False  # type: ignore[attr-defined]
+            if is_set(self._kept[name]):
+                self.fields[name].help_text = "One is set. Leave this empty to keep it."
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in SECRETS:
+            data[name] = data.get(name) or self._kept[name]
+        if data.get("sign_in") != Relay.SignIn.NONE:
+            self._check_sign_in(data)
+        return data
+
+    def _check_sign_in(self, data: dict[str, Any]) -> None:
+        if data.get("security") == Relay.Security.NONE:
+            self.add_error("security", UNENCRYPTED)
+        by_password = data.get("sign_in") == Relay.SignIn.PASSWORD
+        for name, words in (NEEDED_WITH_PASSWORD if by_password else NEEDED_WITH_OAUTH).items():
+            if not data.get(name) and not is_set(data.get(name)) and name not in self.errors:
+                self.add_error(name, words)
+
+
+NEEDED_WITH_PASSWORD = {
+    "username": "Give the account that signs in.",
+    "password": "Give the password.",
+}
+NEEDED_WITH_OAUTH = {
+    "username": "Give the account that signs in.",
+    "client_id": "Give the client ID that the provider showed when you registered this desk.",
+    "client_secret": "Give the client secret that belongs to it.",
+}
+SECRETS = ("password", "client_secret")
+
+
+def is_set(secret: Any) -> bool:
+    """Whether there is a secret, be it one that cannot be read any more."""
+    return bool(secret) or isinstance(secret, Unreadable)
+
+
+class TestMailForm(DeskForm):
+    """Where a test goes."""
+
+    __test__ = False  # it is no test of pytest's
+    to = AddressesField(Delivery.Role.TO, error_messages={"required": "Say where the test should go."})
+
+    def clean_to(self) -> Recipient:
+        recipients: list[Recipient] = self.cleaned_data["to"]
+        if len(recipients) > 1:
+            raise ValidationError("A test goes to one address.")
+        return recipients[0]
 
 
 def most_octets() -> int:

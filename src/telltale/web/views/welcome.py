@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from telltale.accounts import actions
 from telltale.accounts.models import Agent
 from telltale.conversations.actions import create_mailbox
-from telltale.web.forms import MailboxForm, WelcomeForm
+from telltale.web.forms import NewMailboxForm, WelcomeForm
 from telltale.web.requests import DeskRequest
 
 
@@ -37,8 +37,8 @@ def mailbox(request: DeskRequest) -> HttpResponse:
     """Add an address that customers write to."""
     if not request.user.is_admin:
         raise PermissionDenied("Only an admin can add a mailbox.")
-    form = MailboxForm(request.POST or None)
+    form = NewMailboxForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        create_mailbox(**form.cleaned_data)
+        create_mailbox(**form.mailbox)
         return redirect("inbox")
     return render(request, "new_mailbox.html", {"form": form}, status=422 if form.is_bound else 200)
