@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socketserver
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,78 +22,17 @@ from telltale.delivery import queue
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote
 from telltale.delivery.states import State
 from tests.conftest import leave_by_relay
+from tests.relay_server import PATIENCE, RelayServer, relay_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PATIENCE = 30.0  # seconds
 RECORDS: dict[str, str] = {}  # of DNS
-
-
-class RelayServer(socketserver.ThreadingTCPServer):
-    """A mail server that takes everything, and can be made to hold its answer at one command."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), RelaySession)
-        self.messages: list[bytes] = []
-        self.hold_at = ""
-        self.reached = threading.Event()
-        self.go_on = threading.Event()
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
-    def pass_by(self, command: str) -> None:
-        if command == self.hold_at:
-            self.reached.set()
-            self.go_on.wait(PATIENCE)
-
-
-class RelaySession(socketserver.StreamRequestHandler):
-    server: RelayServer
-
-    def handle(self) -> None:
-        try:
-            self._serve()
-        except OSError:
-            return  # the client was killed: that is what these tests do
-
-    def _serve(self) -> None:
-        self._say("220 relay.example ESMTP")
-        while line := self.rfile.readline():
-            command = line[:4].upper().decode().strip()
-            self.server.pass_by(command)
-            if command == "QUIT":
-                return
-            if command == "DATA":
-                self._take_message()
-            else:
-                self._say("250 2.0.0 Ok")
-
-    def _take_message(self) -> None:
-        self._say("354 Go ahead")
-        lines = []
-        while (line := self.rfile.readline()) not in (b".\r\n", b""):
-            lines.append(line)
-        self.server.messages.append(b"".join(lines))
-        self.server.pass_by("DOT")
-        self._say("250 2.0.0 Ok: queued as 4Zk9")
-
-    def _say(self, line: str) -> None:
-        self.wfile.write(line.encode() + b"\r\n")
-        self.wfile.flush()
 
 
 @pytest.fixture
 def relay(mailbox) -> Iterator[RelayServer]:
-    with RelayServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with relay_server() as server:
         leave_by_relay("127.0.0.1", server.port)
         yield server
-        server.go_on.set()
-        server.shutdown()
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from dataclasses import replace
 
 import pytest
 
+from telltale.bounce import explain
 from telltale.mail.report import Action, Diagnostic, Stage
 from telltale.smtp.auth import AccessToken, Credentials, NoToken, OAuth2, Password
 from telltale.smtp.route import Hop, NoRoute, Relay, Security
@@ -334,3 +336,24 @@ async def test_a_relay_with_tls_from_the_first_octet(send: Send, certificates: W
 
 def test_the_secrets_of_these_tests_are_what_they_seem() -> None:
     assert SECRET in b64decode(PLAIN).decode()
+
+
+async def test_a_relay_of_ours_that_does_not_relay_for_us_does_not_know_us(send: Send) -> None:
+    """Said by a stranger's server it would be about their domain."""
+    relay = Relay("127.0.0.1", security=Security.NONE)
+    script = """
+        S: 220 relay.example.org ESMTP
+        C: EHLO desk.example.com
+        S: 250 relay.example.org
+        C: MAIL FROM:*
+        S: 250 2.1.0 Ok
+        C: RCPT TO:*
+        S: 554 5.7.1 Relay access denied
+    """
+    async with smtp_server(script) as server:
+        result = await send(server.hop(), relay=relay)
+
+    assert result.report
+    assert result.report.by_own_relay
+    assert explain(result.report).reason == "auth_submission"
+    assert explain(replace(result.report, by_own_relay=False)).reason == "relay_denied"

@@ -95,7 +95,12 @@ def explain(report: RecipientReport, *, language: str = ENGLISH) -> Verdict:
     language = translation.known(language)
     if report.action in _SUCCESS:
         return _verdict(report, _Finding(_SUCCESS[report.action], "action"), language)
-    return _verdict(report, _with_the_action(report, _find(report)), language)
+    finding = _find(report)
+    if report.by_own_relay and finding.reason == "relay_denied":
+        finding = replace(
+            finding, reason="auth_submission", meaning=""
+        )  # it is there for us, and wants to know us
+    return _verdict(report, _with_the_action(report, finding), language)
 
 
 def _find(report: RecipientReport) -> _Finding:

@@ -14,6 +14,7 @@ from telltale.config.environment import Environment
 from telltale.conversations.models import Mailbox
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.return_path import sign
+from telltale.smtp.dialogue import RFC_5321, Timeouts
 from telltale.smtp.dsn import DsnRequest
 from telltale.smtp.mta_sts import MtaSts
 from telltale.smtp.route import NoRoute, Resolver, make_resolver
@@ -30,8 +31,6 @@ class Addressed(Protocol):
     def delivery_id(self) -> int: ...
     @property
     def recipient(self) -> str: ...
-    @property
-    def domain(self) -> str: ...
 
 
 class WayOut:
@@ -48,9 +47,9 @@ class WayOut:
         self._relays = Relays()
 
     @classmethod
-    def from_environment(cls, environment: Environment) -> WayOut:
+    def from_environment(cls, environment: Environment, *, timeouts: Timeouts = RFC_5321) -> WayOut:
         return cls(
-            Sessions(hello=environment.helo_name),
+            Sessions(hello=environment.helo_name, timeouts=timeouts),
             make_resolver(environment.dns),
             port=environment.smtp_port,
             sandbox=environment.sandbox,
@@ -70,19 +69,33 @@ class WayOut:
         before_contact: Callable[[str], Awaitable[None]],
         before_content: Callable[[], Awaitable[None]],
     ) -> AttemptResult:
-        """One attempt, whatever comes of it.
+        """One attempt, whatever comes of it; its bounces come back to a signed return path.
 
         `before_contact` is awaited with the first host, before anything goes to it, `before_content` before the
         first octet of the message does. What they raise ends the attempt and is passed on.
         """
-        started_at = datetime.now(UTC)
-        if self._sandbox and not delivery.domain.endswith(SANDBOX_DOMAINS):
-            return _nowhere(_outside_the_sandbox(delivery), started_at)
-        route = await self._route(delivery.domain, mailbox)
-        if isinstance(route, NoRoute):
-            return _nowhere(route.to_report(delivery.recipient), started_at)
-        await before_contact(route.ways[0].hop.host)
         envelope = _envelope(delivery, mailbox, content)
+        return await self.send(
+            envelope, mailbox, before_contact=before_contact, before_content=before_content
+        )
+
+    async def send(
+        self,
+        envelope: Envelope,
+        mailbox: Mailbox,
+        *,
+        before_contact: Callable[[str], Awaitable[None]],
+        before_content: Callable[[], Awaitable[None]],
+    ) -> AttemptResult:
+        """The same with an envelope that is addressed already."""
+        started_at = datetime.now(UTC)
+        domain = envelope.rcpt_to.rpartition("@")[2].lower()
+        if self._sandbox and not domain.endswith(SANDBOX_DOMAINS):
+            return _nowhere(_outside_the_sandbox(envelope.rcpt_to, domain), started_at)
+        route = await self._route(domain, mailbox)
+        if isinstance(route, NoRoute):
+            return _nowhere(route.to_report(envelope.rcpt_to), started_at)
+        await before_contact(route.ways[0].hop.host)
         return await self._sessions.deliver(envelope, route, before_content=before_content)
 
     async def _route(self, domain: str, mailbox: Mailbox) -> Route | NoRoute:
@@ -109,14 +122,13 @@ def return_path(delivery_id: int, mailbox: Mailbox) -> str:
     return sign(delivery_id, domain=mailbox.domain, key=settings.RETURN_PATH_KEYS[0], now=timezone.now())
 
 
-def _outside_the_sandbox(delivery: Addressed) -> RecipientReport:
+def _outside_the_sandbox(recipient: str, domain: str) -> RecipientReport:
     return RecipientReport(
-        final_recipient=delivery.recipient,
+        final_recipient=recipient,
         action=Action.FAILED,
         diagnostic_code=Diagnostic(
             "x-local",
-            "The sandbox sends nothing outside this machine, "
-            f"and {delivery.domain} is no domain of the sandbox.",
+            f"The sandbox sends nothing outside this machine, and {domain} is no domain of the sandbox.",
         ),
         stage=Stage.DNS,
     )

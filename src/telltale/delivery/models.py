@@ -310,6 +310,7 @@ class Report(models.Model):
     remote_mta = models.CharField(max_length=255, blank=True)
     provider = models.CharField(max_length=255, blank=True)  # whose host that is, for incidents and figures
     stage = models.CharField(max_length=8, choices=choices(Stage), blank=True)
+    by_own_relay = models.BooleanField(default=False)  # said by a relay of the mailbox
     other_fields = models.JSONField(default=list)  # [[name, value], …]
     reason = models.CharField(max_length=64)
     rule = models.CharField(max_length=128)
@@ -340,6 +341,7 @@ class Report(models.Model):
             remote_mta=self.remote_mta,
             stage=Stage(self.stage) if self.stage else None,
             other_fields=tuple((name, value) for name, value in self.other_fields),
+            by_own_relay=self.by_own_relay,
         )
 
 

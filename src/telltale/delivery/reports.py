@@ -45,6 +45,7 @@ def keep_report(
         if attempt
         else incidents.provider_of(report.remote_mta, delivery.domain)[:255],
         stage=report.stage.value if report.stage else "",
+        by_own_relay=report.by_own_relay,
         other_fields=[[_kept(name), _kept(value)] for name, value in report.other_fields],
         reason=verdict.reason,
         rule=verdict.rule,

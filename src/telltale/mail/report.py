@@ -61,7 +61,8 @@ class RecipientReport:
     """What is said of one recipient: RFC 3464 section 2.3. An absent value is "" for text, None for the rest.
 
     `status` is what somebody said and never invented: None where a reply carried no enhanced code.
-    `stage` is ours: where in the SMTP session the answer came, where that is known.
+    `stage` and `by_own_relay` are ours: where in the SMTP session the answer came, where that is known, and whether
+    it came from a relay that is there to take our mail.
     """
 
     final_recipient: str
@@ -75,6 +76,7 @@ class RecipientReport:
     final_log_id: str = ""
     stage: Stage | None = None
     other_fields: tuple[tuple[str, str], ...] = ()
+    by_own_relay: bool = False
 
     @classmethod
     def from_reply(

@@ -193,6 +193,7 @@ class _Attempt:
     def stopped(self, stop: _Stop) -> AttemptResult:
         obstacle, host = stop.obstacle, stop.way.hop.host
         report = obstacle.to_report(recipient=self.envelope.rcpt_to, remote_mta=host)
+        report = replace(report, by_own_relay=stop.way.relay is not None)
         result = self._result(stop.way, stop.connection, obstacle.outcome, obstacle.stage)
         return replace(result, reply=obstacle.reply, report=report)
 

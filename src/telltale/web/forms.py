@@ -316,6 +316,8 @@ UNENCRYPTED = "A password needs an encrypted connection: choose STARTTLS or TLS.
 class RelayForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
     """One relay. A secret is never shown: an empty field keeps the one that is set."""
 
+    port = forms.IntegerField(min_value=1, max_value=65_535, initial=587)
+
     class Meta:
         model = Relay
         fields: ClassVar = (

@@ -72,7 +72,7 @@ def show(request: DeskRequest, domain: str) -> HttpResponse:
     """The keys of one domain. DNS is asked each time: that is what the page is for."""
     keys = dkim_keys.keys_of(_ours(domain))
     found = _look_up(domain, keys)
-    views = [KeyView(key, found.keys[key.name].found, found.keys[key.name].seen) for key in keys]
+    views = [KeyView(key, found.keys[key.name].found, found.keys[key.name].seen) for key in reversed(keys)]
     fresh = [view for view in views if not view.key.signs_since]
     context = {
         "domain": domain,

@@ -2,22 +2,232 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+import secrets
+from typing import Any
 
-from telltale.conversations.models import Mailbox
+from django.contrib import messages
+from django.core import signing
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from telltale.bounce import explain
+from telltale.channels import oauth
+from telltale.channels.relays import registration
+from telltale.channels.trial import FaultError, send_test
+from telltale.conversations.fields import UnreadableError
+from telltale.conversations.models import Mailbox, Relay
+from telltale.delivery.destinations import change_lanes
+from telltale.smtp.auth import NoToken
+from telltale.smtp.session import AttemptResult, Outcome
+from telltale.web.forms import MailboxForm, RelayForm, TestMailForm
+from telltale.web.presentation import PARTY, code_lines
 from telltale.web.requests import DeskRequest, admins_only
 
 WHO = "Only an admin can see and change mailboxes."
+SIGN_IN_WITHIN = 15 * 60  # seconds
+SALT = "telltale.oauth"
+VERIFIER = "oauth-verifier"
 
 
 @require_safe
 @admins_only(WHO)
 def index(request: DeskRequest) -> HttpResponse:
     """All mailboxes, and by which way each one's mail leaves."""
-    mailboxes = Mailbox.objects.order_by("address")
+    mailboxes = Mailbox.objects.prefetch_related("relays").order_by("address")
     return render(request, "mailboxes.html", _frame("Mailboxes") | {"mailboxes": mailboxes})
+
+
+@require_http_methods(["GET", "POST"])
+@admins_only(WHO)
+def mailbox(request: DeskRequest, pk: int) -> HttpResponse:
+    """One mailbox: what it is, its relays, a test."""
+    found = get_object_or_404(Mailbox, pk=pk)
+    form = MailboxForm(request.POST or None, instance=found)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            change_lanes(form.save())
+        messages.info(request, "Saved.")
+        return redirect("mailbox", pk=pk)
+    return _page(request, get_object_or_404(Mailbox, pk=pk), form=form)
+
+
+@require_http_methods(["GET", "POST"])
+@admins_only(WHO)
+def new_relay(request: DeskRequest, pk: int) -> HttpResponse:
+    """One more relay, behind those that are there."""
+    found = get_object_or_404(Mailbox, pk=pk)
+    return _edit_relay(request, Relay(mailbox=found, position=found.relays.count()), "New relay")
+
+
+@require_http_methods(["GET", "POST"])
+@admins_only(WHO)
+def relay(request: DeskRequest, pk: int) -> HttpResponse:
+    """One relay."""
+    found = get_object_or_404(Relay.objects.select_related("mailbox"), pk=pk)
+    return _edit_relay(request, found, str(found))
+
+
+def _edit_relay(request: DeskRequest, instance: Relay, heading: str) -> HttpResponse:
+    form = RelayForm(request.POST or None, instance=instance)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            saved = form.save()
+            change_lanes(_anew(saved.mailbox))
+        messages.info(request, "The relay is saved. Send a test to see whether it takes our mail.")
+        return redirect("mailbox", pk=saved.mailbox_id)
+    context = {"form": form, "mailbox": instance.mailbox, "callback": _callback(request)}
+    return render(request, "relay.html", _frame(heading) | context, status=422 if form.is_bound else 200)
+
+
+@require_POST
+@admins_only(WHO)
+def removal(request: DeskRequest, pk: int) -> HttpResponse:
+    """Mail does not leave by this relay any more."""
+    found = get_object_or_404(Relay.objects.select_related("mailbox"), pk=pk)
+    box = found.mailbox
+    if box.way == Mailbox.Way.RELAY and box.relays.count() == 1:
+        messages.error(request, "It is the only relay. Add another first, or let mail leave directly.")
+    else:
+        with transaction.atomic():
+            found.delete()
+            change_lanes(_anew(box))
+        messages.info(request, f"The relay {found} is gone.")
+    return redirect("mailbox", pk=box.pk)
+
+
+@require_POST
+@admins_only(WHO)
+def promotion(request: DeskRequest, pk: int) -> HttpResponse:
+    """This relay is tried before all others."""
+    found = get_object_or_404(Relay.objects.select_related("mailbox"), pk=pk)
+    with transaction.atomic():
+        others = [one for one in found.mailbox.relays.select_for_update() if one.pk != found.pk]
+        for position, one in enumerate([found, *others]):
+            Relay.objects.filter(pk=one.pk).update(position=position)
+        change_lanes(_anew(found.mailbox))
+    return redirect("mailbox", pk=found.mailbox_id)
+
+
+@require_POST
+@admins_only(WHO)
+def tests(request: DeskRequest, pk: int) -> HttpResponse:
+    """Send a real mail by the way as it is saved, and tell what became of it."""
+    found = get_object_or_404(Mailbox, pk=pk)
+    form = TestMailForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, test_form=form)
+    try:
+        result = send_test(found, form.cleaned_data["to"].address)
+    except FaultError as fault:
+        return _page(request, found, test_form=form, test={"fault": str(fault)})
+    return _page(request, found, test_form=form, test=_told(result))
+
+
+def _told(result: AttemptResult) -> dict[str, Any]:
+    verdict = explain(result.report) if result.report else None
+    return {
+        "result": result,
+        "is_accepted": result.outcome is Outcome.ACCEPTED,
+        "verdict": verdict,
+        "party": PARTY[verdict.party] if verdict else "",
+        "words": code_lines(str(result.reply)) if result.reply else [],
+    }
+
+
+# Signing in with OAuth 2.0: to the provider and back.
+
+
+@require_POST
+@admins_only(WHO)
+def sign_in(request: DeskRequest, pk: int) -> HttpResponse:
+    """On to the provider, where somebody signs in as the account that sends."""
+    found = get_object_or_404(Relay, pk=pk)
+    if not found.uses_oauth:
+        messages.error(request, "This relay takes no sign-in of Google or Microsoft.")
+        return redirect("relay", pk=pk)
+    try:
+        registered = registration(found)
+    except UnreadableError as error:
+        messages.error(request, str(error))
+        return redirect("relay", pk=pk)
+    verifier = request.session[VERIFIER] = secrets.token_urlsafe(48)
+    state = signing.dumps({"relay": pk, "agent": request.user.pk}, salt=SALT)
+    return redirect(
+        oauth.authorization_url(
+            registered, redirect=_callback(request), state=state, verifier=verifier, hint=found.username
+        )
+    )
+
+
+@require_safe
+@admins_only(WHO)
+def signed_in(request: DeskRequest) -> HttpResponse:
+    """Back from the provider with a code, or with the reason why there is none."""
+    verifier = request.session.pop(VERIFIER, "")
+    try:
+        state = signing.loads(request.GET.get("state", ""), salt=SALT, max_age=SIGN_IN_WITHIN)
+    except signing.BadSignature:
+        state = {}
+    if not verifier or state.get("agent") != request.user.pk:
+        messages.error(request, "That sign-in was not begun here, or it is too long ago. Begin it again.")
+        return redirect("mailboxes")
+    found = get_object_or_404(Relay, pk=state["relay"])
+    _keep_grant(request, found, verifier)
+    return redirect("mailbox", pk=found.mailbox_id)
+
+
+def _keep_grant(request: DeskRequest, found: Relay, verifier: str) -> None:
+    code = request.GET.get("code", "")
+    if not code:
+        said = request.GET.get("error_description") or request.GET.get("error") or "nothing"
+        messages.error(request, f"The provider did not sign in; it said: {said[:500]}")
+        return
+    try:
+        granted = oauth.exchange(
+            registration(found), code=code, redirect=_callback(request), verifier=verifier
+        )
+    except (NoToken, UnreadableError) as error:
+        messages.error(request, f"The sign-in did not succeed. {error}")
+        return
+    if not granted.refresh_token:
+        messages.error(
+            request, "The provider gave no refresh token: take our access away there, and try again."
+        )
+        return
+    Relay.objects.filter(pk=found.pk).update(refresh_token=granted.refresh_token)
+    messages.info(request, "Signed in. Send a test to see whether the relay takes our mail.")
+
+
+def _callback(request: DeskRequest) -> str:
+    """The address that the admin registers at the provider."""
+    return request.build_absolute_uri(reverse("oauth-callback"))
+
+
+def _anew(mailbox: Mailbox) -> Mailbox:
+    """As the database has it: a mailbox remembers its relays."""
+    return Mailbox.objects.get(pk=mailbox.pk)
+
+
+def _page(
+    request: DeskRequest,
+    mailbox: Mailbox,
+    *,
+    form: MailboxForm | None = None,
+    test_form: TestMailForm | None = None,
+    test: dict[str, Any] | None = None,
+) -> HttpResponse:
+    context = {
+        "mailbox": mailbox,
+        "form": form or MailboxForm(instance=mailbox),
+        "test_form": test_form or TestMailForm(initial={"to": request.user.email}),
+        "test": test,
+        "relays": mailbox.relays.all(),
+    }
+    refused = any(one and one.is_bound and one.errors for one in (form, test_form))
+    return render(request, "mailbox.html", _frame(mailbox.address) | context, status=422 if refused else 200)
 
 
 def _frame(heading: str) -> dict[str, object]:
