@@ -301,6 +301,44 @@ def test_a_report_to_our_public_address_proves_nothing_and_changes_nothing(accep
     assert dead_addresses() == notes() == []
 
 
+def with_envelope_id(envelope_id: str, content: bytes) -> bytes:
+    """The same report, from a server that names the envelope id of the mail."""
+    field = f"Original-Envelope-Id: {envelope_id}\r\n".encode()
+    return content.replace(b"Reporting-MTA:", field + b"Reporting-MTA:", 1)
+
+
+def test_behind_a_relay_that_rewrites_the_return_path_the_envelope_id_proves_the_report(accepted):
+    envelope_id = way_back(accepted).partition("@")[0]
+
+    mail = take(with_envelope_id(envelope_id, report_on(accepted)), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    assert mail.fate == Fate.REPORT
+    assert accepted.state == State.FAILED
+    assert Report.objects.get(source="dsn").proven
+    assert notes() == [(Kind.FAILED, "")]
+
+
+def test_an_envelope_id_that_we_did_not_sign_proves_nothing(accepted):
+    envelope_id = way_back(accepted).partition("@")[0]
+    forged = envelope_id[:-1] + ("a" if envelope_id[-1] != "a" else "b")
+
+    mail = take(with_envelope_id(forged, report_on(accepted)), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    assert (mail.fate, accepted.state) == (Fate.QUARANTINED, State.ACCEPTED)
+    assert notes() == []
+
+
+def test_a_person_who_quotes_an_envelope_id_is_a_person(accepted):
+    envelope_id = way_back(accepted).partition("@")[0]
+
+    take(letter(body=f"What is this? Original-Envelope-Id: {envelope_id}"), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    assert accepted.state == State.ACCEPTED
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -135,7 +135,7 @@ def _take(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     if isinstance(proof, Fault):  # it held when the mail was taken, and has expired while it waited
         return RawMail.Fate.QUARANTINED, f"no return path of ours: {proof}"
     if delivery := _delivery_of(mail):
-        return _take_report(mail, content, delivery)
+        return _take_report(mail, read(content), content, delivery)
     return RawMail.Fate.QUARANTINED, "the delivery that its return path names is gone"
 
 
@@ -143,17 +143,30 @@ def _proof(mail: RawMail) -> ReturnPath | Fault:
     return verify(mail.rcpt_to, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
 
 
+def _proof_by_envelope_id(returned: Returned) -> ReturnPath | Fault:
+    """A relay that puts its own return path in the place of ours passes the envelope id on: RFC 3461 section 4.4.
+
+    Ours is the signed local part, and proves as much there as in an address: who knows it was given the mail.
+    """
+    envelope_id = f"{returned.keys.original_envelope_id}@"
+    return verify(envelope_id, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
+
+
 def _delivery_of(mail: RawMail) -> Delivery | None:
     """The delivery whose signed return path this mail came to."""
-    proof = _proof(mail)
+    return _delivery_with(_proof(mail))
+
+
+def _delivery_with(proof: ReturnPath | Fault) -> Delivery | None:
     if not isinstance(proof, ReturnPath):
         return None
     return Delivery.objects.select_related("message__part").filter(pk=proof.delivery_id).first()
 
 
-def _take_report(mail: RawMail, content: bytes, delivery: Delivery) -> tuple[RawMail.Fate, str]:
+def _take_report(
+    mail: RawMail, returned: Returned, content: bytes, delivery: Delivery
+) -> tuple[RawMail.Fate, str]:
     """Whatever comes to a return path that we signed came back because of that delivery: its people learn of it."""
-    returned = read(content)
     if returned.kind not in OF_REPORTS:
         _tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject)
         return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
@@ -205,9 +218,11 @@ def _tell(delivery: Delivery, what: str, *, about: str) -> None:
 
 
 def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
-    kind = read(content).kind
-    if kind != Kind.ORDINARY:
-        return RawMail.Fate.QUARANTINED, f"not written by a person: {kind}"
+    returned = read(content)
+    if returned.kind in OF_REPORTS and (delivery := _delivery_with(_proof_by_envelope_id(returned))):
+        return _take_report(mail, returned, content, delivery)
+    if returned.kind != Kind.ORDINARY:
+        return RawMail.Fate.QUARANTINED, f"not written by a person: {returned.kind}"
     letter = read_letter(content)
     if not letter.from_address:
         return RawMail.Fate.QUARANTINED, "it names no sender"
