@@ -11,7 +11,10 @@ PATIENCE = 30.0  # seconds
 
 
 class RelayServer(socketserver.ThreadingTCPServer):
-    """A mail server that takes everything, and can be made to hold its answer at one command."""
+    """A mail server that takes everything, and can be made to hold its answer at one step.
+
+    A step is "CONNECT", a command, "HALF" (of the message), or "DOT".
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -34,6 +37,12 @@ class RelayServer(socketserver.ThreadingTCPServer):
             self.reached.set()
             self.go_on.wait(PATIENCE)
 
+    def hold(self, command: str) -> None:
+        """From now on, at this step; "" for none. Who is held goes on."""
+        self.go_on.set()
+        self.hold_at = command
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
 
 class RelaySession(socketserver.StreamRequestHandler):
     server: RelayServer
@@ -45,6 +54,7 @@ class RelaySession(socketserver.StreamRequestHandler):
             return  # the client was killed: that is what these tests do
 
     def _serve(self) -> None:
+        self.server.pass_by("CONNECT")
         self._say("220 relay.example ESMTP")
         while line := self.rfile.readline():
             command = line[:4].upper().decode().strip()
@@ -59,8 +69,11 @@ class RelaySession(socketserver.StreamRequestHandler):
 
     def _take_message(self) -> None:
         self._say("354 Go ahead")
-        lines = []
-        while (line := self.rfile.readline()) not in (b".\r\n", b""):
+        lines = [self.rfile.readline()]
+        self.server.pass_by("HALF")
+        while (line := self.rfile.readline()) != b".\r\n":
+            if not line:
+                raise ConnectionResetError("the client hung up amid the message")
             lines.append(line)
         self.server.messages.append(b"".join(lines))
         self.server.pass_by("DOT")

@@ -36,11 +36,11 @@ def relay(mailbox) -> Iterator[RelayServer]:
 
 
 @contextmanager
-def worker() -> Iterator[subprocess.Popen[bytes]]:
+def worker(*, lease: str = "1s") -> Iterator[subprocess.Popen[bytes]]:
     """The process `deliver` on the database of this test."""
     database = connection.settings_dict
     url = f"postgresql:///{database['NAME']}?host={database['HOST']}&port={database['PORT']}&user={database['USER']}"
-    variables = os.environ | {"DATABASE_URL": url, "TELLTALE_LEASE": "1s"}
+    variables = os.environ | {"DATABASE_URL": url, "TELLTALE_LEASE": lease}
     process = subprocess.Popen([sys.executable, "-m", "telltale.delivery.worker"], env=variables)
     try:
         yield process
