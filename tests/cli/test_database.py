@@ -40,6 +40,15 @@ async def test_a_postgresql_that_is_too_old_is_refused_and_one_that_serves_is_no
         await database.check_database(url)
 
 
+@pytest.mark.usefixtures("django_db_modify_db_settings")
+async def test_a_postgresql_that_may_forget_what_it_confirmed_is_refused():
+    url = settings.ENVIRONMENT.database_url
+    forgetful = f"{url}{'&' if '?' in url else '?'}options=-c%20synchronous_commit%3Doff"
+
+    with pytest.raises(CommandError, match="Set synchronous_commit = on"):
+        await database.check_database(forgetful)
+
+
 class SlowCluster(Cluster):
     """Takes its time to start, and writes down what it was told."""
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.core.cache import cache
+from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
@@ -24,6 +27,7 @@ from telltale.delivery.states import State
 from telltale.sandbox.dns import DnsServer, Zone
 from tests.conftest import answered, leave_by_relay
 
+HTMX = {"headers": {"HX-Request": "true"}}
 NO_SUCH_USER = "550 5.1.1 The email account that you tried to reach does not exist\r\n"
 
 
@@ -297,3 +301,52 @@ def test_the_composer_knows_how_much_a_destination_takes(desk, conversation):
 
 def test_the_composer_notices_a_misspelt_domain(desk, conversation):
     assert "Did you mean <b>ana@gmail.com</b>?" in checks(desk, conversation, to="ana@gmial.com")
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    def fail(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileSystemStorage, "_save", fail)
+
+
+def test_on_a_full_disk_nothing_is_sent_what_was_typed_is_kept_and_the_reason_is_said(
+    desk, conversation, full_disk
+):
+    answer = desk.post(f"/conversations/{conversation.pk}/replies", composed(), **HTMX)
+
+    assert answer.status_code == 422
+    assert (
+        "Nothing was sent. The desk cannot store files at the moment (No space left on device)"
+        in unescape(answer.content.decode())
+    )
+    assert composed()["body"] in answer.content.decode()
+    assert not Delivery.objects.exists()
+    assert not Part.objects.filter(kind=Part.Kind.REPLY).exists()
+    assert Draft.objects.get().body == composed()["body"]
+
+
+def test_a_file_that_finds_no_room_is_named_and_the_draft_stays(desk, conversation, full_disk):
+    file = SimpleUploadedFile("invoice.pdf", b"%PDF")
+
+    answer = desk.post(f"/conversations/{conversation.pk}/attachments", composed(files=file), **HTMX)
+
+    assert answer.status_code == 422
+    assert "invoice.pdf was not taken" in answer.content.decode()
+    assert Draft.objects.get().attachments.count() == 0
+
+
+def test_a_new_conversation_on_a_full_disk_is_not_begun(desk, mailbox, full_disk):
+    fields = {
+        "mailbox": mailbox.pk,
+        "to": "ana@oldworks.example",
+        "subject": "Lamp",
+        "body": "Hello",
+        "key": uuid.uuid4(),
+    }
+
+    answer = desk.post("/conversations/new", fields)
+
+    assert "Nothing was sent." in answer.content.decode()
+    assert not Part.objects.exists()

@@ -23,11 +23,20 @@ async def check_database(url: str) -> None:
     try:
         async with await psycopg.AsyncConnection.connect(url, connect_timeout=_ANSWERS_WITHIN) as connection:
             version = connection.info.server_version // 10_000
+            [synchronous_commit] = await (await connection.execute("SHOW synchronous_commit")).fetchone() or [
+                ""
+            ]
     except psycopg.OperationalError as error:
         # libpq's words, without the password and on one line.
         raise CommandError(f"DATABASE_URL leads to no database: {' '.join(str(error).split())}") from None
     if version < OLDEST:
         raise CommandError(f"DATABASE_URL leads to PostgreSQL {version}; Telltale needs {OLDEST} or newer.")
+    if synchronous_commit == "off":
+        # A server that crashes would forget that a mail went out, and it would go out again unsaid.
+        raise CommandError(
+            "DATABASE_URL leads to a PostgreSQL that confirms what it has not written yet. "
+            "Set synchronous_commit = on for the desk: ALTER ROLE … SET synchronous_commit = on."
+        )
 
 
 class ClusterKeeper:

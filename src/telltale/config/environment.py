@@ -261,6 +261,7 @@ class Environment:
             should_be="a PostgreSQL URL or connection string",
             default_in_words="empty: an own PostgreSQL in the data folder",
             doc="Which PostgreSQL (15 or newer) holds the desk. Empty: Telltale starts one of its own. "
+            "It has to write what it confirms (`synchronous_commit` other than `off`). "
             "A pooler before it has to pool sessions, not transactions: the desk listens for notifications.",
             example="postgresql://telltale:password@db.example.com/telltale",
             is_secret=True,

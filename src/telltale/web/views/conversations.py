@@ -27,7 +27,7 @@ from telltale.web.inbox import BY_SLUG, View, conversations
 from telltale.web.parts import parts_for_page
 from telltale.web.requests import DeskRequest
 from telltale.web.views.answers import done, is_htmx, refused
-from telltale.web.views.files import keep_uploads
+from telltale.web.views.files import keep_uploads, store_fault
 
 # State and assignee never change without one of these parts.
 CHANGES_THE_HEAD = {Part.Kind.EVENT, Part.Kind.CUSTOMER_MESSAGE}
@@ -79,6 +79,9 @@ def replies(request: DeskRequest, pk: int) -> HttpResponse:
         )
     except StaleError as error:
         return _compose_again(request, conversation, form, draft, stale=str(error))
+    except OSError as error:
+        faults = [f"Nothing was sent. {store_fault(error)} What you typed is kept."]
+        return _compose_again(request, conversation, form, draft, faults=faults)
     return _composed(request, conversation)
 
 
@@ -169,15 +172,19 @@ def new(request: DeskRequest) -> HttpResponse:
     initial = {"key": uuid.uuid4(), "to": request.GET.get("to", "")}
     form = NewConversationForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
-        part = start_conversation(
-            mailbox=form.cleaned_data["mailbox"],
-            agent=request.user,
-            recipients=form.recipients,
-            subject=form.cleaned_data["subject"],
-            body=form.cleaned_data["body"],
-            key=form.cleaned_data["key"],
-        )
-        return redirect("conversation", pk=part.conversation_id)
+        try:
+            part = start_conversation(
+                mailbox=form.cleaned_data["mailbox"],
+                agent=request.user,
+                recipients=form.recipients,
+                subject=form.cleaned_data["subject"],
+                body=form.cleaned_data["body"],
+                key=form.cleaned_data["key"],
+            )
+        except OSError as error:
+            form.add_error(None, f"Nothing was sent. {store_fault(error)}")
+        else:
+            return redirect("conversation", pk=part.conversation_id)
     status = 422 if form.is_bound else 200
     context = {"heading": "New conversation", "form": form}
     return render(request, "new_conversation.html", context, status=status)

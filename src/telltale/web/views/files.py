@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -11,6 +13,8 @@ from telltale.conversations.models import Attachment, Conversation, Draft
 from telltale.web.forms import DraftForm, most_octets
 from telltale.web.requests import DeskRequest
 from telltale.web.views.answers import is_htmx
+
+logger = logging.getLogger(__name__)
 
 
 @require_POST
@@ -34,7 +38,17 @@ def keep_uploads(request: DeskRequest, draft: Draft) -> list[str]:
             actions.attach(draft, upload, most=most_octets())
         except actions.TooLargeError as error:
             faults.append(str(error))
+        except OSError as error:
+            faults.append(f"{upload.name} was not taken. {store_fault(error)}")
     return faults
+
+
+def store_fault(error: OSError) -> str:
+    """What to tell somebody whose file or mail could not be written, and the admin in the log."""
+    logger.error("the store of files takes nothing", exc_info=error)
+    return (
+        f"The desk cannot store files at the moment ({error.strerror or error}): an admin has to make room."
+    )
 
 
 @require_POST
