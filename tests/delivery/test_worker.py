@@ -13,13 +13,14 @@ from contextlib import contextmanager
 import dkim
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from telltale.bounce import Party, explain
 from telltale.conversations import dkim_keys
 from telltale.conversations.fields import Unreadable
 from telltale.conversations.models import DkimKey, Relay
-from telltale.delivery import queue
-from telltale.delivery.models import Attempt, Delivery, DeliveryNote
+from telltale.delivery import incidents, queue
+from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Incident
 from telltale.delivery.states import State
 from tests.conftest import leave_by_relay
 from tests.relay_server import PATIENCE, RelayServer, relay_server
@@ -181,3 +182,44 @@ def test_a_lease_of_a_living_worker_is_extended(reply, relay):
         assert queue.rescue_lost() == 0
         relay.go_on.set()
         wait_until(lambda: state_of(delivery) == State.ACCEPTED)
+
+
+@pytest.fixture
+def blocked(reply, relay) -> list[Delivery]:
+    """What an incident stops: the fifth reply that a relay refused for one cause, and two that were written later."""
+    relay.answers["MAIL"] = "550 5.7.1 Service unavailable, client host [192.0.2.1] blocked using Spamhaus"
+    reply(*(f"person{number}@works.example" for number in range(incidents.AT_LEAST)))
+    with worker():
+        wait_until(lambda: Incident.objects.exists())
+        wait_until(lambda: not Delivery.objects.exclude(state__in=[State.FAILED, State.HELD]).exists())
+    relay.heard.clear()
+    return [Delivery.objects.get(state=State.HELD), *reply("next@works.example", "another@works.example")]
+
+
+def states_of(deliveries: list[Delivery]) -> set[str]:
+    return {state_of(delivery) for delivery in deliveries}
+
+
+def test_amid_an_incident_the_host_is_left_alone_and_one_that_gets_through_lets_the_others_go(blocked, relay):
+    with worker():
+        wait_until(lambda: states_of(blocked) == {State.HELD})
+        assert relay.heard == []  # not one word went to it
+
+        del relay.answers["MAIL"]
+        Incident.objects.update(probe_at=timezone.now())
+        wait_until(lambda: states_of(blocked) == {State.ACCEPTED})
+
+    assert Incident.objects.get().closed_how == Incident.Closed.RECOVERED
+    assert len(relay.messages) == len(blocked)
+
+
+def test_a_probe_that_is_refused_leaves_the_others_where_they_are(blocked, relay):
+    with worker():
+        wait_until(lambda: states_of(blocked) == {State.HELD})
+        Incident.objects.update(probe_at=timezone.now())
+        wait_until(lambda: blocked[0].attempts.count() == 2)
+        wait_until(lambda: states_of(blocked) == {State.HELD})
+
+    assert sum(line.startswith("MAIL FROM") for line in relay.heard) == 1
+    assert Attempt.objects.filter(delivery__in=blocked[1:]).count() == 0
+    assert Incident.objects.get().probe_at > timezone.now()
