@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,10 @@ from telltale.mail.reply import SmtpReply
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.smtp.session import AttemptResult, Outcome, TranscriptLine
 from tests.plugin import cluster, has_own_database
+
+# A shell starts what runs in the background with SIGINT ignored, and the commands that tests start and
+# interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories(
@@ -37,6 +42,28 @@ def django_db_modify_db_settings() -> Iterator[None]:
     cluster.start()
     yield
     cluster.stop()
+
+
+class EndlessError(Exception):
+    """The reading was broken off."""
+
+
+@pytest.fixture
+def every_reading_ends() -> Iterator[None]:
+    """Breaks a reading off that has kept this process busy for a minute; none should need two seconds.
+
+    The interpreter looks for signals between two instructions and inside of a regular expression's search.
+    """
+    limit = 60  # seconds of this process
+
+    def break_off(*_: object) -> None:
+        raise EndlessError(f"still reading after {limit} s")
+
+    before = signal.signal(signal.SIGVTALRM, break_off)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
+    yield
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, before)
 
 
 @pytest.fixture

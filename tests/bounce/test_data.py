@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from string import Formatter
 from typing import Any
 
@@ -250,13 +249,9 @@ def test_a_provider_is_known_by_its_host(name: str):
     ],
     ids=lambda text: text[:16],
 )
+@pytest.mark.usefixtures("every_reading_ends")
 def test_no_text_keeps_the_engine_busy(text: str):
-    explain(reported("550 5.1.1 to compile and load"))
-    began = time.process_time()
-
-    explain(reported(text))
-
-    assert time.process_time() - began < 1.0
+    assert explain(reported(text)).title
 
 
 @pytest.mark.parametrize("name", compiler.load("block_lists"))

@@ -6,8 +6,6 @@ How long that takes is measured by bench/linear.py. Here a reading that would no
 from __future__ import annotations
 
 import random
-import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,8 +13,9 @@ from telltale.bounce import Kind, read
 from tests.bounce.letters import LETTERS
 from tests.bounce.test_read import recipient, report
 
+pytestmark = pytest.mark.usefixtures("every_reading_ends")
+
 SIZE = 400_000  # octets; what grows faster than the mail would take minutes
-ENDLESS = 60  # seconds of this process; the slowest of these mails takes less than one
 FROM_A_SERVER = b"From: MAILER-DAEMON@x.example\nReturn-Path: <>\nSubject: Undelivered Mail\n"
 SEEDS = range(40)
 PIECES = [
@@ -52,24 +51,6 @@ PIECES = [
         b">>> RCPT TO:<a@b.c>\n<<< 550 x\n",
     ),
 ]
-
-
-class EndlessError(Exception):
-    """The reading was broken off."""
-
-
-@pytest.fixture(autouse=True)
-def _every_reading_ends() -> Iterator[None]:
-    """The interpreter looks for signals between two instructions and inside of a regular expression's search."""
-
-    def break_off(*_: object) -> None:
-        raise EndlessError(f"still reading after {ENDLESS} s")
-
-    before = signal.signal(signal.SIGVTALRM, break_off)
-    signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS)
-    yield
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    signal.signal(signal.SIGVTALRM, before)
 
 
 def filled(start: bytes, piece: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from base64 import b64encode
 
 import pytest
@@ -187,17 +186,15 @@ def test_the_words_of_html(html, text):
     assert of_html(html) == text
 
 
+@pytest.mark.usefixtures("every_reading_ends")  # html.parser takes minutes
 @pytest.mark.parametrize(
     "piece",
     ["<!--", "<![", "<!", "<a ", "<a b='", "<", "</", "<script>", "<title></title>", "<div>", "&#", "&"],
 )
-def test_html_that_is_built_to_choke_its_reader_takes_no_longer_than_other_html(piece):
-    html = piece * (400_000 // len(piece))
+def test_html_that_is_built_to_choke_its_reader_is_read_all_the_same(piece):
+    words = of_html("<p>Refund</p>" + piece * (400_000 // len(piece)))
 
-    began = time.process_time()
-    of_html(html)
-
-    assert time.process_time() - began < 2  # html.parser takes minutes
+    assert words.startswith("Refund")
 
 
 @pytest.mark.parametrize("kind", ["multipart/mixed; boundary=x{0}", "message/rfc822"])
@@ -209,14 +206,13 @@ def test_a_mail_that_is_nested_without_end_is_read_by_its_header(kind):
     assert (letter.from_address, letter.subject, letter.text) == ("ana@oldworks.example", "Refund", "")
 
 
+@pytest.mark.usefixtures("every_reading_ends")
 def test_a_mail_of_a_million_parts_is_read_by_its_header():
     bomb = HEADER + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + b"--x\r\n\r\n" * 1_000_000
 
-    began = time.process_time()
     letter = read_letter(bomb)
 
     assert (letter.subject, letter.text) == ("Refund", "")
-    assert time.process_time() - began < 2
 
 
 def test_an_ordinary_depth_is_read():
