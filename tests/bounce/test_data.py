@@ -209,6 +209,18 @@ def test_every_reason_of_a_code_is_in_the_vocabulary(name: str):
     assert reasons <= set(knowledge.reasons())
 
 
+SERVICES = compiler.load("services")
+
+
+@pytest.mark.parametrize("event", [f"{name}; {class_}" for name in SERVICES for class_ in SERVICES[name]])
+def test_a_class_of_a_service_means_a_reason_of_the_vocabulary(event: str):
+    assert knowledge.reason_of_event(event) in knowledge.reasons()
+
+
+def test_the_services_are_known_by_their_hosts():
+    assert all(knowledge.has_hosts(name) for name in SERVICES)
+
+
 def test_the_codes_of_providers_belong_to_known_providers():
     named = {name for entry in compiler.load("enhanced").values() for name in entry.get("at", {})}
 

@@ -12,7 +12,7 @@ import pytest
 
 from telltale.bounce import Party, Retry, Verdict, compiler, explain, knowledge
 from telltale.mail.reply import SmtpReply
-from telltale.mail.report import NO_DIAGNOSTIC, Action, Diagnostic, RecipientReport, Stage
+from telltale.mail.report import NO_DIAGNOSTIC, SERVICE_EVENT, Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.status import EnhancedStatus
 from telltale.sandbox.providers import PROVIDERS
 from telltale.sandbox.providers.base import COMMON
@@ -568,3 +568,50 @@ def test_what_dns_must_say_is_told_to_the_admin(reason: str, record: str):
 
 def test_only_four_reasons_make_an_address_dead():
     assert {name for name, known in knowledge.reasons().items() if known.address_dead} == MAY_BE_DEAD
+
+
+def by_service(event: str, words: str = "", *, kind: str = "smtp", action: Action = Action.FAILED) -> Verdict:
+    """The verdict on an event of an e-mail service."""
+    return explain(
+        RecipientReport(
+            "ana@lamp.example",
+            action,
+            diagnostic_code=Diagnostic(kind, words),
+            other_fields=((SERVICE_EVENT, event),),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "words", "reason"),
+    [
+        ("sparkpost; 22", "", "mailbox_full"),
+        ("sparkpost; 22", "550 failed", "mailbox_full"),
+        ("mailjet; recipient; user unknown", "", "user_unknown"),
+        # The words of the server say more than the class that the service puts them in.
+        ("sparkpost; 10", "552 5.2.2 The mailbox is full", "mailbox_full"),
+        ("sendgrid; bounce; Invalid Address", "550 5.7.1 Blocked by policy", "policy"),
+        # Not known: what the code says is left.
+        ("sparkpost; 999", "", "unknown"),
+        ("lamp; 10", "", "unknown"),
+    ],
+)
+def test_the_class_of_a_service_counts_where_the_words_say_nothing(event: str, words: str, reason: str):
+    verdict = by_service(event, words)
+
+    assert verdict.reason == reason
+    assert verdict.address_dead == (reason in MAY_BE_DEAD)
+
+
+def test_a_class_of_a_service_says_who_decided():
+    assert by_service("sparkpost; 22").rule == "service:sparkpost; 22"
+
+
+def test_no_address_is_dead_by_a_class_alone_where_the_words_speak_of_something_else():
+    verdict = by_service("sparkpost; 10", "550 your login failed")
+
+    assert not verdict.address_dead
+
+
+def test_no_address_is_dead_while_a_service_still_tries():
+    assert not by_service("sparkpost; 10", action=Action.DELAYED).address_dead

@@ -59,7 +59,7 @@ RULE_FILES = (
     "english_last",
 )
 OWN_RULE_FILES = ("ourselves",)  # what our own SMTP client says; for "x-local" alone
-TABLES = ("reasons", "enhanced", "basic", "providers", "block_lists")
+TABLES = ("reasons", "enhanced", "basic", "providers", "block_lists", "services")
 DATA = Path(__file__).parent / "data"
 COMPILED = DATA / "compiled.json"
 _WORD = r"\w+"

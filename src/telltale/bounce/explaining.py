@@ -2,8 +2,8 @@
 
 Who decides, first to last: the provider's own phrases, phrases that any server may use, what the words of a
 sentence mean together, the enhanced code as this provider uses it, the enhanced code as it is registered, the
-basic code, and at the very end the action. Words beat numbers, for many servers give the same number to
-everything. Where a reply quotes another one, the quoted one is asked first.
+basic code, the class that an e-mail service gave, and at the very end the action. Words beat numbers, for many
+servers give the same number to everything. Where a reply quotes another one, the quoted one is asked first.
 
 Rule 1: whether a failure is final is what the report's action says; no phrase changes that.
 Rule 2: an address is dead only where the reason is about the address and the report says "failed".
@@ -23,7 +23,7 @@ from telltale.bounce.patterns import pattern
 from telltale.bounce.translation import ENGLISH, filled, translatable, translator
 from telltale.bounce.verdict import Retry, Verdict
 from telltale.bounce.wording import Saying
-from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
+from telltale.mail.report import SERVICE_EVENT, Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.status import EnhancedStatus
 
 BY_ITSELF = translatable("It is tried again by itself; sending it again would make a duplicate.")
@@ -104,7 +104,19 @@ def explain(report: RecipientReport, *, language: str = ENGLISH) -> Verdict:
 
 
 def _find(report: RecipientReport) -> _Finding:
-    return _found(report.diagnostic_code, report.status, report.remote_mta, report.stage)
+    found = _found(report.diagnostic_code, report.status, report.remote_mta, report.stage)
+    return _by_service(report) or found if found.reason == "unknown" else found
+
+
+def _by_service(report: RecipientReport) -> _Finding | None:
+    """How the e-mail service that tried for us reads words that say nothing to us."""
+    for event in (value for name, value in report.other_fields if name == SERVICE_EVENT):
+        reason = knowledge.reason_of_event(event)
+        if reason and not (
+            knowledge.reasons()[reason].address_dead and _is_in_doubt(report.diagnostic_code.text)
+        ):
+            return _Finding(reason, f"service:{event}")
+    return None
 
 
 @lru_cache(maxsize=16)  # a notice may say the same of a thousand recipients

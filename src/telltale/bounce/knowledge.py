@@ -160,6 +160,12 @@ def reason_of_code(code: int, *, stage: Stage | None) -> str:
     return at_stage or str(entry.get("reason", ""))
 
 
+def reason_of_event(event: str) -> str:
+    """What an e-mail service means by a class of its own, "sparkpost; 10"; "" where it names no reason."""
+    service, _, class_ = event.partition("; ")
+    return str(_compiled()["services"].get(service, {}).get(class_, ""))
+
+
 def name_of(status: EnhancedStatus | None, code: int | None) -> str:
     """What the registry calls the enhanced code; else what the basic one is called; "" where neither is known."""
     enhanced = _compiled()["enhanced"].get(status.kind, {}) if status else {}

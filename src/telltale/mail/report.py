@@ -14,6 +14,10 @@ from telltale.mail.reply import SmtpReply
 from telltale.mail.status import EnhancedStatus
 
 
+# A field of `other_fields`, in the way of RFC 3464's: the service, and how it classifies what happened.
+SERVICE_EVENT = "Service-Event"  # "sparkpost; 10"
+
+
 class Action(StrEnum):
     """What the reporting system says became of the message: RFC 3464 section 2.3.3."""
 
