@@ -183,7 +183,7 @@ def notification(kind: str, **about: object) -> bytes:
             notification("Complaint", complaint={"complainedRecipients": [{"emailAddress": "ana@lamp.example"}]}),
             Kind.COMPLAINT, Action.DELIVERED,
         ),
-        (notification("Delivery", delivery={"recipients": ["ana@lamp.example"]}), Kind.DELIVERED, Action.DELIVERED),
+        (notification("Delivery", delivery={"recipients": ["ana@lamp.example"]}), Kind.DELIVERED, Action.RELAYED),
     ],
     ids=["bounce", "complaint", "delivery"],
 )  # fmt: skip

@@ -13,7 +13,7 @@ from telltale.conversations.models import Address, Part, RawMail
 from telltale.delivery import claims, queue
 from telltale.delivery.acceptances import Acceptance, record_acceptances
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Destination, Incident
-from telltale.delivery.reports import record_returned
+from telltale.delivery.reports import record_heard
 from telltale.delivery.states import State
 from telltale.mail.report import Action, Diagnostic, RecipientReport
 from tests.conftest import answered
@@ -94,7 +94,7 @@ def test_a_bounce_that_was_quicker_needs_more_care(reply):
     report = RecipientReport(
         delivery.recipient, Action.FAILED, diagnostic_code=Diagnostic("smtp", "550 5.1.1 No such user")
     )
-    record_returned(delivery, report, returned_mail=mail, proven=True)
+    record_heard(delivery, report, heard=mail, proven=True)
 
     assert record_acceptances(results) == set(results)
 

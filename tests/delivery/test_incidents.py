@@ -11,7 +11,7 @@ from django.utils import timezone
 from telltale.conversations.models import RawMail
 from telltale.delivery import claims, holds, incidents, queue
 from telltale.delivery.models import Delivery, DeliveryNote, Incident
-from telltale.delivery.reports import record_returned
+from telltale.delivery.reports import record_heard
 from telltale.delivery.states import State
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from tests.conftest import answered, found_out
@@ -236,7 +236,7 @@ def test_bounces_count_as_well_if_they_are_proven(reply):
             diagnostic_code=Diagnostic("smtp", BLOCKED.strip()),
             remote_mta=GOOGLE,
         )
-        record_returned(delivery, report, returned_mail=mail, proven=True)
+        record_heard(delivery, report, heard=mail, proven=True)
 
     assert Incident.objects.get().provider == "Google"
 

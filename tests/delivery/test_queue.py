@@ -12,7 +12,7 @@ from django.utils import timezone
 from telltale.conversations.models import Address, Conversation, RawMail
 from telltale.delivery import claims, queue
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote
-from telltale.delivery.reports import record_returned
+from telltale.delivery.reports import record_heard
 from telltale.delivery.states import State
 from telltale.mail.report import Action, Diagnostic, RecipientReport
 from telltale.smtp.session import Outcome
@@ -293,10 +293,10 @@ def test_a_bounce_that_is_back_before_the_250_is_recorded_is_told(reply):
     bounce = RecipientReport(
         "ana@oldworks.example", Action.FAILED, diagnostic_code=Diagnostic("smtp", "550 5.1.1 No such user")
     )
-    record_returned(
+    record_heard(
         delivery,
         bounce,
-        returned_mail=RawMail.objects.create(door="smtp", rcpt_to="x@lamp.example", size=1),
+        heard=RawMail.objects.create(door="smtp", rcpt_to="x@lamp.example", size=1),
         proven=True,
     )
 

@@ -19,18 +19,21 @@ import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
+from django.test import RequestFactory
 from django.utils import timezone
 
-from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
+from telltale.conversations.models import Conversation, Mailbox, Part, RawMail, Relay
 from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.delivery.states import State
 from telltale.inbound import actions
+from telltale.inbound.service_events import hear
 from telltale.mail.reply_address import sign as sign_reply
 from telltale.mail.return_path import LIFETIME, sign
 from tests.cli.helpers import free_port
 from tests.delivery.test_queue import answer
 from tests.delivery.test_worker import PATIENCE, wait_until
 from tests.inbound.mails import MAILBOX, letter, report_on, way_back
+from tests.inbound.services import Told, postmark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SENDER = "ana@oldworks.example"
@@ -61,7 +64,9 @@ class OpenDoor:
         asyncio.run_coroutine_threadsafe(self._begin_to_read(), self._loop).result(PATIENCE)
 
     async def _begin_to_read(self) -> None:
-        self._reading = asyncio.create_task(self.door.read_stored())
+        self._reading = [
+            asyncio.create_task(task) for task in (self.door.read_stored(), self.door.listen_for_events())
+        ]
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -326,6 +331,18 @@ def test_a_bounce_over_the_wire_becomes_a_note(door, client, accepted):
     wait_until(lambda: DeliveryNote.objects.exists())
     accepted.refresh_from_db()
     assert accepted.state == State.FAILED
+
+
+def test_an_event_of_a_service_that_the_web_process_has_kept_is_read_at_once(door, accepted):
+    door.read_stored()
+    told = Told("bounced", accepted.recipient, way_back(accepted).partition("@")[0])
+    relay = Relay.objects.create(
+        mailbox=accepted.mailbox, host="smtp.postmarkapp.com", service="postmark", events_token="secret"
+    )
+
+    hear(relay, RequestFactory().post("/", postmark(told).body, content_type="application/json"))
+
+    wait_until(lambda: DeliveryNote.objects.exists())
 
 
 class DoorProcess:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.messages import get_messages
 from django.urls import reverse
 
-from telltale.channels import oauth
+from telltale.channels import email, oauth
 from telltale.config.environment import HostPort
 from telltale.conversations import dkim_keys
 from telltale.conversations.fields import Unreadable, readable
@@ -308,3 +309,102 @@ def test_a_sign_in_that_was_not_begun_here_changes_nothing(desk, provider, googl
     assert "not begun here" in come_back(desk, state=f"{state}x", code="4/code")[0]
     assert "not begun here" in come_back(desk, state=state, code="4/code")[0]  # the verifier was used up
     assert provider.asked == []
+
+
+# ── E-mail services ─────────────────────────────────────────────────────────────────────────────────────
+
+SERVICE = {
+    "host": "smtp.postmarkapp.com",
+    "port": 587,
+    "security": "starttls",
+    "username": "t",
+    "password": "t",
+}
+
+
+def add_service(desk, service: str = "postmark", **changes):
+    url = reverse("new-service", args=[Mailbox.objects.get().pk, service])
+    return desk.post(url, SERVICE | changes, follow=True)
+
+
+def test_the_page_of_a_new_relay_offers_the_services_that_are_known(desk):
+    answer = desk.get(reverse("new-relay", args=[Mailbox.objects.get().pk])).content.decode()
+
+    assert all(title in answer for title in ("Amazon SES", "Mailgun", "Postmark", "SendGrid", "SparkPost"))
+
+
+def test_what_is_known_of_a_service_is_filled_in(desk):
+    answer = desk.get(reverse("new-service", args=[Mailbox.objects.get().pk, "sendgrid"])).content.decode()
+
+    assert 'value="smtp.sendgrid.net"' in answer
+    assert 'value="apikey"' in answer
+    assert "verification key of the signed event webhook" in answer
+
+
+def test_a_service_that_nobody_knows_has_no_page(desk):
+    assert desk.get(reverse("new-service", args=[Mailbox.objects.get().pk, "lamp"])).status_code == 404
+
+
+def test_a_saved_service_shows_the_secret_address_of_its_events_and_that_none_was_heard(desk):
+    answer = add_service(desk).content.decode()
+
+    relay = Relay.objects.get()
+    assert (relay.service, relay.sign_in) == ("postmark", "password")
+    assert len(relay.events_token) > 30
+    assert f"/services/{relay.pk}/{relay.events_token}" in answer
+    assert "Nothing has been heard from there yet" in answer
+    assert "no event heard yet" in page(desk)
+
+
+def test_the_secret_address_stays_when_the_relay_is_saved_again(desk):
+    add_service(desk)
+    token = Relay.objects.get().events_token
+    desk.post(reverse("relay", args=[Relay.objects.get().pk]), SERVICE | {"username": "u"})
+
+    relay = Relay.objects.get()
+    assert (relay.username, relay.events_token) == ("u", token)
+
+
+def test_why_events_were_not_taken_is_shown(desk):
+    add_service(desk)
+    Relay.objects.update(events_fault="The signature is wrong.")
+
+    assert "its events are not taken" in page(desk)
+    assert (
+        "The signature is wrong."
+        in desk.get(reverse("relay", args=[Relay.objects.get().pk])).content.decode()
+    )
+
+
+@pytest.mark.parametrize("key", ["no key", "-----BEGIN PUBLIC KEY-----"])
+def test_a_key_that_no_signature_can_be_checked_with_is_refused(desk, key):
+    answer = add_service(desk, "sendgrid", events_key=key)
+
+    assert "This is no key of that service" in answer.content.decode()
+    assert not Relay.objects.exists()
+
+
+def test_a_service_needs_a_password_and_an_encrypted_connection(desk):
+    assert "Give the password." in add_service(desk, password="").content.decode()
+    assert add_service(desk, security="none").status_code == 422
+    assert not Relay.objects.exists()
+
+
+def test_amazon_is_told_nothing_as_its_bounces_come_as_mail(desk):
+    add_service(desk, "amazon_ses", host="email-smtp.eu-central-1.amazonaws.com")
+
+    answer = desk.get(reverse("relay", args=[Relay.objects.get().pk])).content.decode()
+    assert "comes back as mail" in answer
+    assert "no event heard yet" not in page(desk)
+
+
+def test_a_mail_by_a_service_carries_the_reference_of_its_delivery(desk, server, mailbox):
+    Relay.objects.update(service="postmark", events_token="secret")
+    box = Mailbox.objects.get()
+    delivery = SimpleNamespace(delivery_id=7, recipient="ana@oldworks.example")
+
+    envelope = email._envelope(delivery, box, b"Subject: x\r\n\r\nx\r\n")
+
+    reference = envelope.mail_from.partition("@")[0]
+    assert envelope.message.startswith(f"X-PM-Metadata-telltale: {reference}\r\n".encode())
+    assert envelope.dsn.envelope_id == reference

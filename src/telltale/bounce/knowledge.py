@@ -161,9 +161,13 @@ def reason_of_code(code: int, *, stage: Stage | None) -> str:
 
 
 def reason_of_event(event: str) -> str:
-    """What an e-mail service means by a class of its own, "sparkpost; 10"; "" where it names no reason."""
+    """What an e-mail service means by a class of its own; "" where that names no reason.
+
+    "sparkpost; 10", or with a subclass, which need not be known: "sendgrid; blocked; Reputation".
+    """
     service, _, class_ = event.partition("; ")
-    return str(_compiled()["services"].get(service, {}).get(class_, ""))
+    classes = _compiled()["services"].get(service, {})
+    return str(classes.get(class_) or classes.get(class_.partition("; ")[0], ""))
 
 
 def name_of(status: EnhancedStatus | None, code: int | None) -> str:

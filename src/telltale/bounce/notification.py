@@ -67,14 +67,15 @@ def _complained(event: dict[str, Any]) -> Iterator[RecipientReport]:
         yield RecipientReport(_text(recipient, "emailAddress"), Action.DELIVERED)
 
 
-def _delivered(event: dict[str, Any]) -> Iterator[RecipientReport]:
+def _taken(event: dict[str, Any]) -> Iterator[RecipientReport]:
+    """What Amazon calls a delivery: the recipient's mail server took it."""
     delivery = event.get("delivery")
     recipients = delivery.get("recipients") if isinstance(delivery, dict) else None
     answer = _text(delivery, "smtpResponse") if isinstance(delivery, dict) else ""
     for recipient in recipients if isinstance(recipients, list) else []:
         yield RecipientReport(
             without_surrogates(str(recipient)),
-            Action.DELIVERED,
+            Action.RELAYED,
             diagnostic_code=Diagnostic("smtp" if answer else "", answer),
         )
 
@@ -98,4 +99,4 @@ def _text(about: dict[str, Any], name: str) -> str:
     return without_surrogates(str(about.get(name, "")))
 
 
-_READERS = {"Bounce": _bounced, "Complaint": _complained, "Delivery": _delivered, "DeliveryDelay": _delayed}
+_READERS = {"Bounce": _bounced, "Complaint": _complained, "Delivery": _taken, "DeliveryDelay": _delayed}

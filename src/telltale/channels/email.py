@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from telltale.channels.relays import Relays
+from telltale.channels.services import with_reference
 from telltale.config.environment import Environment
 from telltale.conversations.models import Mailbox
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
@@ -112,9 +113,16 @@ class WayOut:
 
 def _envelope(delivery: Addressed, mailbox: Mailbox, content: bytes) -> Envelope:
     mail_from = return_path(delivery.delivery_id, mailbox)
-    # The envelope id comes back in reports even where a relay has put its own return path in the place of ours.
-    dsn = DsnRequest(envelope_id=mail_from.partition("@")[0])
-    return Envelope(mail_from=mail_from, rcpt_to=delivery.recipient, message=content, dsn=dsn)
+    # What we signed comes back in reports even where a relay has put its own return path in the place of ours: as
+    # the envelope id, and from an e-mail service with its events.
+    reference = mail_from.partition("@")[0]
+    services = [relay.service for relay in mailbox.relays_in_order if relay.service]
+    return Envelope(
+        mail_from=mail_from,
+        rcpt_to=delivery.recipient,
+        message=with_reference(content, reference, services) if services else content,
+        dsn=DsnRequest(envelope_id=reference),
+    )
 
 
 def return_path(delivery_id: int, mailbox: Mailbox) -> str:

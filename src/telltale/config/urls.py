@@ -15,6 +15,7 @@ from telltale.web.views import (
     mailboxes,
     queue,
     sandbox,
+    service_events,
     sign_in,
     welcome,
 )
@@ -56,6 +57,7 @@ urlpatterns = [
     path("settings/mailboxes/<int:pk>/", mailboxes.mailbox, name="mailbox"),
     path("settings/mailboxes/<int:pk>/tests", mailboxes.tests, name="mailbox-tests"),
     path("settings/mailboxes/<int:pk>/relays/new", mailboxes.new_relay, name="new-relay"),
+    path("settings/mailboxes/<int:pk>/relays/new/<slug:service>", mailboxes.new_service, name="new-service"),
     path("settings/relays/<int:pk>/", mailboxes.relay, name="relay"),
     path("settings/relays/<int:pk>/removal", mailboxes.removal, name="relay-removal"),
     path("settings/relays/<int:pk>/promotion", mailboxes.promotion, name="relay-promotion"),
@@ -67,6 +69,7 @@ urlpatterns = [
     path("settings/domains/<str:domain>/signing", domains.signing, name="domain-signing"),
     path("settings/domains/<str:domain>/retirement", domains.retirement, name="domain-retirement"),
     path("settings/domains/<str:domain>/removal", domains.removal, name="domain-removal"),
+    path("services/<int:pk>/<str:token>", service_events.take, name="service-events"),
     path("guide/", guide.show, name="guide"),
     path("sandbox/", sandbox.show, name="sandbox"),
     path("welcome/", welcome.admin, name="welcome"),

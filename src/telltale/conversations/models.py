@@ -83,11 +83,20 @@ class Relay(models.Model):
     client_secret = EncryptedTextField(blank=True)
     tenant = models.CharField(max_length=253, blank=True)  # Microsoft's name for the organisation
     refresh_token = EncryptedTextField(blank=True)
+    # An e-mail service tells what became of its mail at an address that only it knows.
+    service = models.CharField(max_length=16, blank=True)  # its name in channels/services.py
+    events_token = EncryptedTextField(blank=True)  # the secret in that address
+    events_key = EncryptedTextField(blank=True)  # by which the service signs what it tells
+    events_heard_at = models.DateTimeField(null=True, blank=True)
+    events_fault = models.CharField(max_length=255, blank=True)  # why the last ones were not taken
 
     class Meta:
         ordering: ClassVar = ["position", "id"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(host=""), name="relay_has_a_host"),
+            models.CheckConstraint(
+                condition=Q(service="") | ~Q(events_token=""), name="relay_hears_its_service"
+            ),
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="relay_port_exists"),
             models.CheckConstraint(
                 condition=Q(sign_in="none") | (~Q(username="") & ~Q(security="none")),
@@ -294,6 +303,56 @@ class RawMail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rcpt_to} at {self.received_at:%Y-%m-%d %H:%M}"
+
+
+class ServiceEvent(models.Model):
+    """What an e-mail service told of one mail, stored before we say 200, and what came of it.
+
+    Opens and clicks are not kept: they say nothing about whether a reply arrived, and much about its reader.
+    """
+
+    class Fate(models.TextChoices):
+        WAITING = "waiting", "not read yet"
+        REPORT = "report", "reports on a delivery"
+        TOLD = "told", "told in the conversation"
+        NOTHING = "nothing", "says nothing about the delivery"
+        QUARANTINED = "quarantined", "matches nothing; changes nothing"
+
+    relay = models.ForeignKey(
+        Relay, on_delete=models.SET_NULL, null=True, blank=True, related_name="service_events"
+    )
+    service = models.CharField(max_length=16)
+    key = models.CharField(max_length=64)  # the same for the same event, however often it is told
+    kind = models.CharField(max_length=16)  # "bounced", "delivered": Anymail's names
+    reference = models.TextField(blank=True)  # ours, by which it finds its delivery
+    message_id = models.TextField(blank=True)
+    recipient = models.TextField(blank=True)
+    words = models.TextField(blank=True)  # of the recipient's mail server, as the service passes them on
+    description = models.TextField(blank=True)  # the service's own
+    classification = models.TextField(blank=True)  # the service's: "10"
+    status = models.TextField(blank=True)  # an enhanced code, where the service gives one beside the words
+    remote_mta = models.TextField(blank=True)  # who said the words, where the service names it
+    raw = models.TextField()
+    happened_at = models.DateTimeField(null=True, blank=True)  # by the service's clock
+    heard_at = models.DateTimeField(default=timezone.now)
+    fate = models.CharField(max_length=11, choices=Fate.choices, default=Fate.WAITING)
+    fate_reason = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        indexes: ClassVar = [
+            models.Index(fields=["id"], name="service_event_waiting", condition=Q(fate="waiting")),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(F("service"), F("key"), name="service_event_once"),
+            models.CheckConstraint(
+                condition=Q(fate__in=["waiting", "report", "told", "nothing", "quarantined"]),
+                name="service_event_fate_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.service}) at {self.heard_at:%Y-%m-%d %H:%M}"
 
 
 class Part(models.Model):

@@ -64,7 +64,8 @@ WHERE delivery.id = ANY(%(deliveries)s) AND delivery.state = 'sending' AND attem
   AND NOT EXISTS (
     SELECT FROM delivery_deliverynote AS note WHERE note.delivery_id = delivery.id AND note.closed_at IS NULL)
   AND NOT EXISTS (
-    SELECT FROM delivery_report AS report WHERE report.delivery_id = delivery.id AND report.source = 'dsn')
+    SELECT FROM delivery_report AS report
+    WHERE report.delivery_id = delivery.id AND report.source IN ('dsn', 'service'))
   AND NOT EXISTS (
     SELECT FROM conversations_address AS address
     WHERE lower(address.email) = lower(delivery.recipient) AND address.dead_since IS NOT NULL)

@@ -13,7 +13,7 @@ from django.db.models import Q, Value
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from telltale.conversations.models import Mailbox, Part, RawMail
+from telltale.conversations.models import Mailbox, Part, RawMail, ServiceEvent
 from telltale.delivery.states import WAITING, Event, State, after
 from telltale.mail.report import Action, Diagnostic, RecipientReport, Stage
 from telltale.mail.status import EnhancedStatus
@@ -291,6 +291,7 @@ class Report(models.Model):
         SMTP = "smtp", "the answer to our own attempt"
         OURSELVES = "ourselves", "what we found out ourselves"
         DSN = "dsn", "a delivery status notification"
+        SERVICE = "service", "an event of an e-mail service"
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="reports")
     attempt = models.ForeignKey(
@@ -298,6 +299,9 @@ class Report(models.Model):
     )
     returned_mail = models.ForeignKey(
         RawMail, on_delete=models.SET_NULL, null=True, blank=True, related_name="reports"
+    )
+    service_event = models.ForeignKey(
+        ServiceEvent, on_delete=models.SET_NULL, null=True, blank=True, related_name="reports"
     )
     source = models.CharField(max_length=9, choices=Source.choices)
     proven = models.BooleanField()  # heard by ourselves, or through a return path that we signed
@@ -326,6 +330,7 @@ class Report(models.Model):
             models.UniqueConstraint(
                 "delivery", "returned_mail", "final_recipient", name="report_one_per_mail_and_recipient"
             ),
+            models.UniqueConstraint("delivery", "service_event", name="report_one_per_event"),
         ]
 
     def __str__(self) -> str:

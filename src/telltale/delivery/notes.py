@@ -65,6 +65,20 @@ def write_note(
     )
 
 
+def give_words(conversation: Conversation, delivery: Delivery, report: Report) -> None:
+    """A second report of one failure: the note shows it where the first had no words of a mail server."""
+    note = open_note(delivery)
+    if note and note.report and _says_less(note.report, report):
+        note.report = report
+        note.save()
+        mark_changed(conversation, note.part_id)
+
+
+def _says_less(report: Report, than: Report) -> bool:
+    by_service = report.source == Report.Source.SERVICE and report.diagnostic_type != "smtp"
+    return not report.diagnostic_text or (by_service and than.diagnostic_type == "smtp")
+
+
 def _in_short(delivery: Delivery, why: str) -> str:
     """What the list says behind "Not delivered to": the address and why."""
     return f"{delivery.recipient}: {why[:1].lower()}{why[1:]}"

@@ -29,6 +29,7 @@ class Event(StrEnum):
     DELAYED = "delayed"  # a temporary answer, or no connection
     GIVEN_UP = "given up"  # a temporary answer, and the time is over
     UNCONFIRMED = "unconfirmed"  # the connection was lost behind the final dot
+    REPORTED_RELAYED = "reported relayed"  # a later hop took it, says the one before
     REPORTED_DELIVERED = "reported delivered"
     REPORTED_FAILED = "reported failed"
     RETRIED = "retried"  # an agent asked for another try
@@ -66,6 +67,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.ACCEPTED: State.ACCEPTED,  # as above
     },
     State.ACCEPTED: {
+        Event.REPORTED_RELAYED: State.ACCEPTED,
         Event.REPORTED_DELIVERED: State.DELIVERED,
         Event.REPORTED_FAILED: State.FAILED,
     },
@@ -74,11 +76,13 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     },
     State.FAILED: {
         Event.RETRIED: State.QUEUED,
+        Event.REPORTED_RELAYED: State.ACCEPTED,  # a service that had given up has tried again
         Event.REPORTED_DELIVERED: State.DELIVERED,  # the words of the last hop win over our own
         Event.REPORTED_FAILED: State.FAILED,
     },
     State.UNCERTAIN: {
         Event.ACCEPTED: State.ACCEPTED,  # as above
+        Event.REPORTED_RELAYED: State.ACCEPTED,
         Event.REPORTED_DELIVERED: State.DELIVERED,
         Event.REPORTED_FAILED: State.FAILED,
         Event.RETRIED: State.QUEUED,

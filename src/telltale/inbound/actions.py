@@ -26,7 +26,7 @@ from telltale.conversations.actions import (
 )
 from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
 from telltale.delivery.models import Delivery, OutgoingMessage
-from telltale.delivery.reports import record_returned
+from telltale.delivery.reports import record_heard
 from telltale.mail.letter import Letter, read_letter
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
@@ -35,7 +35,7 @@ from telltale.mail.return_path import ReturnPath, verify
 from telltale.mail.signing import Fault
 
 OF_REPORTS = {Kind.BOUNCE: Action.FAILED, Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}
-TOLD = [Action.DELIVERED, Action.DELAYED, Action.FAILED]  # the gravest last
+TOLD = [Action.RELAYED, Action.DELIVERED, Action.DELAYED, Action.FAILED]  # the gravest last
 CAME_BACK = {
     Kind.AUTOREPLY: "An automatic answer came back",
     Kind.READ_RECEIPT: "A read receipt came back",
@@ -86,7 +86,7 @@ def store(
 def _store_for(recipient: str, content: bytes, door: str, mail_from: str, peer: str) -> RawMail:
     mail = RawMail(
         door=door,
-        mail_from=_storable(mail_from)[:512],
+        mail_from=storable(mail_from)[:512],
         rcpt_to=recipient[:512],
         peer=peer[:64],
         size=len(content),
@@ -96,7 +96,7 @@ def _store_for(recipient: str, content: bytes, door: str, mail_from: str, peer: 
     return mail
 
 
-def _storable(address: str) -> str:
+def storable(address: str) -> str:
     """As text that PostgreSQL takes; what is none stands as escapes."""
     return address.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
@@ -122,7 +122,7 @@ def _take_safely(mail: RawMail) -> tuple[RawMail.Fate, str]:
     except Exception as error:
         logger.exception("could not read the stored mail %s", mail.pk)
         if delivery := _delivery_of(mail):
-            _tell(
+            tell(
                 delivery, "Mail came back that this desk failed to read; it is kept", about=f"mail {mail.pk}"
             )
         return RawMail.Fate.QUARANTINED, f"our own fault: {type(error).__name__}: {error}"[:MOST_REASON]
@@ -168,13 +168,13 @@ def _take_report(
 ) -> tuple[RawMail.Fate, str]:
     """Whatever comes to a return path that we signed came back because of that delivery: its people learn of it."""
     if returned.kind not in OF_REPORTS:
-        _tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject)
+        tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject)
         return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
     if reason := _is_about_another(returned, delivery):
-        _tell(delivery, "A report came back that does not fit this delivery", about=reason)
+        tell(delivery, "A report came back that does not fit this delivery", about=reason)
         return RawMail.Fate.QUARANTINED, reason[:MOST_REASON]
     for report in _reports(returned, delivery, content):
-        record_returned(delivery, report, returned_mail=mail, proven=True)
+        record_heard(delivery, report, heard=mail, proven=True)
     return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
 
 
@@ -210,7 +210,7 @@ def _reports(returned: Returned, delivery: Delivery, content: bytes) -> list[Rec
     ]
 
 
-def _tell(delivery: Delivery, what: str, *, about: str) -> None:
+def tell(delivery: Delivery, what: str, *, about: str) -> None:
     """No report, but it came back because of this reply: an out-of-office note, or a bounce that we cannot read."""
     conversation = advance(delivery.message.part.conversation_id)
     add_event(conversation, f"{what} ({delivery.recipient}): “{about[:MOST_SUBJECT]}”")

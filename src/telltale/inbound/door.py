@@ -22,7 +22,8 @@ from django.db import DatabaseError, close_old_connections, connection
 
 django.setup()
 
-from telltale.inbound import actions  # noqa: E402  (needs Django to be set up)
+from telltale.events import bell  # noqa: E402  (all of these need Django to be set up)
+from telltale.inbound import actions, service_reports  # noqa: E402
 
 COMMAND_TIMEOUT = 300  # seconds; RFC 5321 section 4.5.3.2.7
 MOST_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8 wants at least as many
@@ -79,13 +80,22 @@ class Door:
         while True:
             self.stored.clear()
             try:
-                while await _in_database(actions.read_next):
+                while await _in_database(_read_one):
                     pass
             except Exception:  # whatever it is: what has been stored is read as soon as it can be
                 logger.exception("could not read what is stored, looking again in a second")
                 await asyncio.sleep(1)
                 continue
             await self.stored.wait()
+
+    async def listen_for_events(self) -> None:
+        """What the web process keeps of e-mail services is read here too."""
+        async for _ in bell.listen(bell.INBOUND):
+            self.stored.set()
+
+
+def _read_one() -> bool:
+    return actions.read_next() or service_reports.read_next()
 
 
 def _reverse_path(envelope: Envelope) -> str:
@@ -133,10 +143,11 @@ async def serve() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     logger.info("the SMTP door is open at %s", where)
-    reader = asyncio.create_task(door.read_stored())
+    tasks = [asyncio.create_task(task) for task in (door.read_stored(), door.listen_for_events())]
     await stop.wait()
     server.close()
-    reader.cancel()
+    for task in tasks:
+        task.cancel()
 
 
 def main() -> None:

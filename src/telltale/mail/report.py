@@ -13,7 +13,6 @@ from enum import StrEnum
 from telltale.mail.reply import SmtpReply
 from telltale.mail.status import EnhancedStatus
 
-
 # A field of `other_fields`, in the way of RFC 3464's: the service, and how it classifies what happened.
 SERVICE_EVENT = "Service-Event"  # "sparkpost; 10"
 

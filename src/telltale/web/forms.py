@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from secrets import token_urlsafe
 from typing import Any, ClassVar
 
 from django import forms
@@ -14,10 +16,12 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 
 from telltale.accounts.models import Agent, valid_time_zone
+from telltale.channels.services import SERVICES
 from telltale.conversations.fields import Unreadable
 from telltale.conversations.models import Mailbox, Relay
 from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery
+from telltale.inbound.service_events import can_check
 from telltale.mail.recipients import BadAddressError, parse_addresses
 from telltale.web.when import WHEN, BadTimeError, parse_when
 
@@ -313,9 +317,38 @@ class NewMailboxForm(MailboxForm):
 UNENCRYPTED = "A password needs an encrypted connection: choose STARTTLS or TLS."
 
 
-class RelayForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
-    """One relay. A secret is never shown: an empty field keeps the one that is set."""
+class _WithSecrets(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at run time
+    """A secret is never shown: an empty field keeps the one that is set."""
 
+    secrets: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self._kept = {name: getattr(self.instance, name) for name in self.secrets if name in self.fields}
+        for name, secret in self._kept.items():
+            self.fields[name].strip = False  # type: ignore[attr-defined]
+            if is_set(secret):
+                self.fields[name].help_text = "One is set. Leave this empty to keep it."
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        return data | {name: data.get(name) or secret for name, secret in self._kept.items()}
+
+    def require(self, needed: Mapping[str, str], data: Mapping[str, Any]) -> None:
+        """Say at each of these fields what is missing there."""
+        for name, words in needed.items():
+            if not data.get(name) and not is_set(data.get(name)) and name not in self.errors:
+                self.add_error(name, words)
+
+
+def _secret_input() -> forms.PasswordInput:
+    return forms.PasswordInput(attrs={"autocomplete": "new-password"})
+
+
+class RelayForm(_WithSecrets):
+    """One relay: a mail server that takes our mail."""
+
+    secrets = ("password", "client_secret")
     port = forms.IntegerField(min_value=1, max_value=65_535, initial=587)
 
     class Meta:
@@ -334,23 +367,10 @@ class RelayForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at r
         help_texts: ClassVar = {
             "tenant": "Its ID or domain; empty for the organisation of whoever signs in.",
         }
-        widgets: ClassVar = {
-            "password": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-            "client_secret": forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"label_suffix": "", **kwargs})
-        self._kept = {name: getattr(self.instance, name) for name in SECRETS}
-        for name in SECRETS:
-            self.fields[name].strip = False  # type: ignore[attr-defined]
-            if is_set(self._kept[name]):
-                self.fields[name].help_text = "One is set. Leave this empty to keep it."
+        widgets: ClassVar = {"password": _secret_input(), "client_secret": _secret_input()}
 
     def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or self.cleaned_data
-        for name in SECRETS:
-            data[name] = data.get(name) or self._kept[name]
+        data = super().clean()
         if data.get("sign_in") != Relay.SignIn.NONE:
             self._check_sign_in(data)
         return data
@@ -359,9 +379,64 @@ class RelayForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at r
         if data.get("security") == Relay.Security.NONE:
             self.add_error("security", UNENCRYPTED)
         by_password = data.get("sign_in") == Relay.SignIn.PASSWORD
-        for name, words in (NEEDED_WITH_PASSWORD if by_password else NEEDED_WITH_OAUTH).items():
-            if not data.get(name) and not is_set(data.get(name)) and name not in self.errors:
-                self.add_error(name, words)
+        self.require(NEEDED_WITH_PASSWORD if by_password else NEEDED_WITH_OAUTH, data)
+
+
+class ServiceForm(_WithSecrets):
+    """The relay of an e-mail service: what the service says of it is filled in."""
+
+    secrets = ("password", "events_key")
+    port = forms.IntegerField(min_value=1, max_value=65_535, initial=587)
+    security = forms.ChoiceField(
+        choices=[one for one in Relay.Security.choices if one[0] != Relay.Security.NONE],
+        initial=Relay.Security.STARTTLS,
+    )
+
+    class Meta:
+        model = Relay
+        fields: ClassVar = ("host", "port", "security", "username", "password", "events_key")
+        labels: ClassVar = {"username": "User name"}
+        widgets: ClassVar = {"password": _secret_input(), "events_key": _secret_input()}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        service = SERVICES[self.instance.service]
+        self.initial.setdefault("host", service.host)
+        self.fields["password"].label = (
+            f"Password: {service.signs_in_with}" if service.signs_in_with else "Password"
+        )
+        self.fields["host"].help_text = _or(service.hosts[1:])
+        if not service.signing_key:
+            del self.fields["events_key"]
+            return
+        key = self.fields["events_key"]
+        key.label = f"{service.title}’s {service.signing_key}"
+        key.help_text = key.help_text or (
+            "With it, events that the service did not sign are not taken. The service shows it beside its webhook."
+        )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        self.require(NEEDED_WITH_PASSWORD, data)
+        return data
+
+    def clean_events_key(self) -> str:
+        key: str = self.cleaned_data["events_key"].strip()
+        if key and not can_check(self.instance.service, key):
+            raise ValidationError(
+                "This is no key of that service: copy it again, whole and with nothing else."
+            )
+        return key
+
+    def save(self, commit: bool = True) -> Relay:
+        self.instance.sign_in = Relay.SignIn.PASSWORD
+        self.instance.events_token = self.instance.events_token or token_urlsafe(24)
+        saved: Relay = super().save(commit)
+        return saved
+
+
+def _or(hosts: Sequence[str]) -> str:
+    return f"Or {' or '.join(hosts)}, where your account is." if hosts else ""
 
 
 NEEDED_WITH_PASSWORD = {
@@ -373,7 +448,6 @@ NEEDED_WITH_OAUTH = {
     "client_id": "Give the client ID that the provider showed when you registered this desk.",
     "client_secret": "Give the client secret that belongs to it.",
 }
-SECRETS = ("password", "client_secret")
 
 
 def is_set(secret: Any) -> bool:

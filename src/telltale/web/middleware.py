@@ -45,7 +45,7 @@ def first_run(get_response: Answer) -> Answer:
     """A desk without an agent leads to the page that makes the first one."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        is_about_pages = not request.path.startswith(("/welcome", "/static"))
+        is_about_pages = not request.path.startswith(("/welcome", "/static", "/services"))
         if is_about_pages and not request.user.is_authenticated and not Agent.objects.exists():
             return redirect("welcome")
         response: HttpResponse = get_response(request)  # type: ignore[assignment]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from telltale.accounts.models import Agent
 from telltale.conversations.models import Conversation, Part
@@ -58,7 +58,7 @@ def _load_fates(replies: list[Part]) -> dict[int, DeliveryNote]:
             "messages__deliveries", Delivery.objects.select_related("mailbox", "incident").order_by("id")
         ),
         Prefetch("messages__deliveries__attempts", Attempt.objects.order_by("number")),
-        Prefetch("messages__deliveries__reports", Report.objects.order_by("id")),
+        Prefetch("messages__deliveries__reports", _reports()),
         Prefetch("messages__deliveries__notes", DeliveryNote.objects.select_related("report", "closed_by")),
     )
     return {
@@ -68,3 +68,8 @@ def _load_fates(replies: list[Part]) -> dict[int, DeliveryNote]:
         for delivery in message.deliveries.all()
         for note in delivery.notes.all()
     }
+
+
+def _reports() -> QuerySet[Report]:
+    """With what a service told, but for its raw text, which no page shows."""
+    return Report.objects.select_related("service_event").defer("service_event__raw").order_by("id")

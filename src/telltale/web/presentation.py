@@ -12,9 +12,12 @@ from django.utils.timesince import timesince
 
 from telltale.accounts.models import Agent
 from telltale.bounce import Party, Retry, Verdict, explain
+from telltale.channels.services import SERVICES
 from telltale.conversations.models import Address, Part
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, Report
+from telltale.delivery.reports import FROM_OUTSIDE
 from telltale.delivery.states import Event, State, can
+from telltale.mail.report import Action
 from telltale.mail.typos import suggest_domain
 
 PARTY = {
@@ -35,6 +38,13 @@ STANDING = {
     State.UNCERTAIN: "is uncertain",
     State.CANCELLED: "was cancelled",
     State.HELD: "is held",
+}
+TOLD = {
+    Action.FAILED: "not delivered",
+    Action.DELAYED: "not yet delivered, it tries again",
+    Action.RELAYED: "the recipient’s mail server took it",
+    Action.DELIVERED: "delivered",
+    Action.EXPANDED: "sent on to several addresses",
 }
 HELD = {
     Delivery.Hold.ADDRESS: "dead address",
@@ -115,6 +125,10 @@ class NoteView:
         return f"{self.whose_reply} {said[self.note.kind]}"
 
     @property
+    def has_words(self) -> bool:
+        return any(line.code or line.rest for line in self.words)
+
+    @property
     def is_held(self) -> bool:
         return self.note.kind == DeliveryNote.Kind.HELD
 
@@ -167,6 +181,9 @@ def _delayed(delivery: Delivery) -> Fate:
 def _accepted(delivery: Delivery) -> Fate:
     if any(note.kind == note.Kind.DELAYED and note.closed_at is None for note in delivery.notes.all()):
         return Fate(delivery, "delayed", "accepted, then reported as delayed")
+    if _is_at_their_server(delivery):
+        title = "The recipient’s mail server took it. Whether it reached the mailbox, nobody has said."
+        return Fate(delivery, "accepted", "accepted by their server", title=title)
     title = "The next mail server took it. Whether it reached the mailbox, nobody has said."
     return Fate(delivery, "accepted", f"accepted{_took(delivery)}", title=title)
 
@@ -188,8 +205,23 @@ _FATES: dict[State, Callable[[Delivery], Fate]] = {
 }
 
 
+def _is_at_their_server(delivery: Delivery) -> bool:
+    """Whether the service that took it on the last try says so; an event of an earlier try says nothing of this."""
+    attempt = _last_attempt(delivery)
+    return attempt is not None and any(
+        report.source == Report.Source.SERVICE
+        and report.action == Action.RELAYED
+        and report.heard_at >= attempt.started_at
+        for report in delivery.reports.all()
+    )
+
+
+def _last_attempt(delivery: Delivery) -> Attempt | None:
+    return max(delivery.attempts.all(), key=lambda attempt: attempt.number, default=None)
+
+
 def _took(delivery: Delivery) -> str:
-    attempt = max(delivery.attempts.all(), key=lambda attempt: attempt.number, default=None)
+    attempt = _last_attempt(delivery)
     if attempt is None or attempt.ended_at is None:
         return ""
     if attempt.number > 1:
@@ -220,7 +252,7 @@ def note_view(note: DeliveryNote, *, viewer: Agent, addresses: Sequence[Address]
         whose_reply="Your reply" if author == viewer or author is None else f"{author.name}’s reply",
         party=PARTY[verdict.party] if verdict else "",
         words=code_lines(report.diagnostic_code.text) if report else (),
-        words_by=verdict.said_by if report and verdict and report.diagnostic_code.type != "x-local" else "",
+        words_by=words_by(note.report, verdict) if note.report and verdict else "",
         others=[f"{other.recipient} {STANDING[State(other.state)]}" for other in siblings],
         evidence=evidence(note.report) if note.report else "",
         timeline=timeline(delivery, queued_by=author),
@@ -287,9 +319,27 @@ def evidence(report: Report) -> str:
         return "Heard by ourselves, from the mail server that we spoke to."
     if report.source == Report.Source.OURSELVES:
         return "Found out by ourselves; no mail server said this."
+    if report.source == Report.Source.SERVICE:
+        how = "by the reference that we signed" if report.proven else "by its Message-ID alone, not proven"
+        return f"An event of {_service_of(report)}, the service that took the mail; matched {how}."
     if report.proven:
         return "By a report that came back to the signed return path of this very message."
     return "Reported, not proven: the report did not come to our signed return path."
+
+
+def words_by(report: Report, verdict: Verdict) -> str:
+    """Whose the words are; "" where nobody but us spoke. Words that came without a name are no less theirs."""
+    if not report.diagnostic_text or report.diagnostic_type == "x-local":
+        return ""
+    who = verdict.said_by or report.remote_mta
+    if report.source != Report.Source.SERVICE:
+        return who or "a mail server that is not named"
+    service = _service_of(report)
+    return who if who == service else f"{who or 'the recipient’s mail server'}, as {service} passes it on"
+
+
+def _service_of(report: Report) -> str:
+    return SERVICES[report.service_event.service].title if report.service_event else "the e-mail service"
 
 
 def code_lines(text: str) -> list[CodeLine]:
@@ -307,12 +357,16 @@ def timeline(delivery: Delivery, *, queued_by: Agent | None) -> list[TimelineEnt
     entries = [TimelineEntry(delivery.created_at, f"Queued when {who} pressed send")]
     for attempt in delivery.attempts.all():
         entries += _attempt_entries(attempt)
-    entries += [
-        TimelineEntry(report.heard_at, f"A report came back by mail: {report.action}", code=report.status)
-        for report in delivery.reports.all()
-        if report.source == Report.Source.DSN
-    ]
+    entries += [_report_entry(report) for report in delivery.reports.all() if report.source in FROM_OUTSIDE]
     return sorted(entries, key=lambda entry: entry.at)
+
+
+def _report_entry(report: Report) -> TimelineEntry:
+    if report.source == Report.Source.SERVICE:
+        text = f"{_service_of(report)} told: {TOLD[Action(report.action)]}"
+        happened_at = report.service_event.happened_at if report.service_event else None
+        return TimelineEntry(happened_at or report.heard_at, text, code=report.status)
+    return TimelineEntry(report.heard_at, f"A report came back by mail: {report.action}", code=report.status)
 
 
 def _attempt_entries(attempt: Attempt) -> Iterable[TimelineEntry]:

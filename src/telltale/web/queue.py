@@ -12,7 +12,7 @@ from telltale.conversations.models import Conversation
 from telltale.delivery.browse import Figure, Filter
 from telltale.delivery.bulk import Verb, Work
 from telltale.delivery.models import Delivery, Incident
-from telltale.web.presentation import HELD, PARTY, CodeLine, Fate, code_lines, fate
+from telltale.web.presentation import HELD, PARTY, CodeLine, Fate, code_lines, fate, words_by
 
 LONGEST_WORDS = 160  # characters of a provider's words in a row; the conversation has them whole
 
@@ -131,7 +131,6 @@ class IncidentView:
 def incident_view(incident: Incident) -> IncidentView:
     report = incident.report.as_recipient_report()
     verdict = explain(report)
-    is_ours = report.diagnostic_code.type == "x-local"
     query = {"reason": incident.reason, "state": "any"}
     return IncidentView(
         incident=incident,
@@ -139,7 +138,7 @@ def incident_view(incident: Incident) -> IncidentView:
         headline=_headline(incident),
         party=PARTY[verdict.party],
         words=code_lines(report.diagnostic_code.text),
-        words_by="" if is_ours else verdict.said_by or report.remote_mta,
+        words_by=words_by(incident.report, verdict),
         deliveries=urlencode({"incident": incident.pk} if incident.provider else query),
     )
 

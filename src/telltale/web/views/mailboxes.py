@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.core import signing
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -16,18 +18,21 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from telltale.bounce import explain
 from telltale.channels import oauth
 from telltale.channels.relays import registration
+from telltale.channels.services import SERVICES
 from telltale.channels.trial import FaultError, send_test
 from telltale.conversations.fields import UnreadableError
 from telltale.conversations.models import Mailbox, Relay
 from telltale.delivery.destinations import change_lanes
+from telltale.inbound.service_events import VIEWS
 from telltale.smtp.auth import NoToken
 from telltale.smtp.session import AttemptResult, Outcome
-from telltale.web.forms import MailboxForm, RelayForm, TestMailForm
+from telltale.web.forms import MailboxForm, RelayForm, ServiceForm, TestMailForm
 from telltale.web.presentation import PARTY, code_lines
 from telltale.web.requests import DeskRequest, admins_only
 
 WHO = "Only an admin can see and change mailboxes."
 SIGN_IN_WITHIN = 15 * 60  # seconds
+HERE_ALONE = ("localhost", "127.0.0.1", "::1", "")  # hosts that nobody else can reach
 SALT = "telltale.oauth"
 VERIFIER = "oauth-verifier"
 
@@ -64,22 +69,66 @@ def new_relay(request: DeskRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @admins_only(WHO)
+def new_service(request: DeskRequest, pk: int, service: str) -> HttpResponse:
+    """The relay of an e-mail service, with what is known of it filled in."""
+    found = get_object_or_404(Mailbox, pk=pk)
+    if service not in SERVICES:
+        raise Http404
+    known = SERVICES[service]
+    instance = Relay(
+        mailbox=found,
+        position=found.relays.count(),
+        service=service,
+        host=known.host,
+        username=known.username,
+    )
+    return _edit_relay(request, instance, known.title)
+
+
+@require_http_methods(["GET", "POST"])
+@admins_only(WHO)
 def relay(request: DeskRequest, pk: int) -> HttpResponse:
     """One relay."""
     found = get_object_or_404(Relay.objects.select_related("mailbox"), pk=pk)
-    return _edit_relay(request, found, str(found))
+    service = SERVICES.get(found.service)
+    return _edit_relay(request, found, service.title if service else str(found))
 
 
 def _edit_relay(request: DeskRequest, instance: Relay, heading: str) -> HttpResponse:
-    form = RelayForm(request.POST or None, instance=instance)
+    form_class = ServiceForm if instance.service else RelayForm
+    form = form_class(request.POST or None, instance=instance)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             saved = form.save()
             change_lanes(_anew(saved.mailbox))
         messages.info(request, "The relay is saved. Send a test to see whether it takes our mail.")
-        return redirect("mailbox", pk=saved.mailbox_id)
-    context = {"form": form, "mailbox": instance.mailbox, "callback": _callback(request)}
+        return _behind(saved)
+    context = {
+        "form": form,
+        "mailbox": instance.mailbox,
+        "relay": instance,
+        "callback": _callback(request),
+        "service": SERVICES.get(instance.service),
+        "services": [] if instance.pk or instance.service else SERVICES.items(),
+        "events": _events_of(instance),
+    }
     return render(request, "relay.html", _frame(heading) | context, status=422 if form.is_bound else 200)
+
+
+def _behind(saved: Relay) -> HttpResponse:
+    """A service is to be told next where we hear its events; that stands on the relay's own page."""
+    if saved.service in VIEWS and saved.events_heard_at is None:
+        return redirect(reverse("relay", kwargs={"pk": saved.pk}) + "#events")
+    return redirect("mailbox", pk=saved.mailbox_id)
+
+
+def _events_of(relay: Relay) -> dict[str, Any] | None:
+    """Where the service tells what becomes of the mail; None where it does not, or there is nothing yet."""
+    if relay.pk is None or relay.service not in VIEWS:
+        return None
+    path = reverse("service-events", kwargs={"pk": relay.pk, "token": relay.events_token})
+    host = urlsplit(settings.ENVIRONMENT.url).hostname or ""
+    return {"url": urljoin(settings.ENVIRONMENT.url, path), "is_local": host in HERE_ALONE}
 
 
 @require_POST
@@ -224,7 +273,7 @@ def _page(
         "form": form or MailboxForm(instance=mailbox),
         "test_form": test_form or TestMailForm(initial={"to": request.user.email}),
         "test": test,
-        "relays": mailbox.relays.all(),
+        "relays": [(one, SERVICES.get(one.service), one.service in VIEWS) for one in mailbox.relays.all()],
     }
     refused = any(one and one.is_bound and one.errors for one in (form, test_form))
     return render(request, "mailbox.html", _frame(mailbox.address) | context, status=422 if refused else 200)

@@ -1,0 +1,51 @@
+"""Where e-mail services tell what became of the mail that they took. The address is a secret of each relay's."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from telltale.conversations.fields import UnreadableError, readable
+from telltale.conversations.models import Relay
+from telltale.inbound.service_events import VIEWS, NotTakenError, hear, note_fault
+
+logger = logging.getLogger(__name__)
+
+
+@csrf_exempt
+@login_not_required
+@require_http_methods(["HEAD", "POST"])
+def take(request: HttpRequest, pk: int, token: str) -> HttpResponse:
+    """200 once all of it is kept. Whatever else we answer, the service tells it again."""
+    relay = _relay(pk, token)
+    if request.method == "HEAD":  # some look whether there is somebody before they save the address
+        return HttpResponse()
+    try:
+        hear(relay, request)
+    except NotTakenError as error:
+        return _refused(relay, str(error), status=400)
+    except RequestDataTooBig:
+        return _refused(relay, "The service told more at once than this desk takes.", status=413)
+    except UnreadableError as error:
+        return _refused(relay, str(error), status=503)
+    return HttpResponse()
+
+
+def _relay(pk: int, token: str) -> Relay:
+    """The relay with this secret address. Raises Http404; what differs is never told."""
+    relay = Relay.objects.filter(pk=pk, service__in=VIEWS).first()
+    if relay is None or not constant_time_compare(readable(relay.events_token), token):
+        raise Http404
+    return relay
+
+
+def _refused(relay: Relay, why: str, *, status: int) -> HttpResponse:
+    logger.warning("events of %s are not taken: %s", relay.service, why)
+    note_fault(relay, why)
+    return HttpResponse(why, status=status, content_type="text/plain")
