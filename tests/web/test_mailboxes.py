@@ -384,6 +384,17 @@ def test_a_key_that_no_signature_can_be_checked_with_is_refused(desk, key):
     assert not Relay.objects.exists()
 
 
+def test_a_secret_address_that_cannot_be_read_any_more_is_made_anew_when_the_relay_is_saved(desk):
+    add_service(desk)
+    Relay.objects.update(events_token=Unreadable("encrypted under another secret"))
+    url = reverse("relay", args=[Relay.objects.get().pk])
+    assert desk.get(url).status_code == 200
+
+    desk.post(url, SERVICE)
+
+    assert readable(Relay.objects.get().events_token)
+
+
 def test_a_service_needs_a_password_and_an_encrypted_connection(desk):
     assert "Give the password." in add_service(desk, password="").content.decode()
     assert add_service(desk, security="none").status_code == 422

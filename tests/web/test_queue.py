@@ -243,7 +243,7 @@ def test_a_page_needs_the_same_number_of_queries_for_one_row_and_for_many(desk, 
 def test_what_is_ticked_is_held_and_then_released(desk, reply, agent):
     ana, finance = reply("ana@oldworks.example", "finance@ribeiro.example")
 
-    held = desk.post("/queue/work", {"verb": "hold", "which": "chosen", "id": [ana.pk]}, follow=True)
+    held = desk.post("/queue/bulk", {"verb": "hold", "which": "chosen", "id": [ana.pk]}, follow=True)
 
     assert "1 delivery was held." in held.content.decode()
     ana.refresh_from_db()
@@ -251,7 +251,7 @@ def test_what_is_ticked_is_held_and_then_released(desk, reply, agent):
     assert [one.recipient for one in claim()] == [finance.recipient]
     assert DeliveryNote.objects.get(delivery=ana).kind == DeliveryNote.Kind.HELD
 
-    released = desk.post("/queue/work", {"verb": "release", "which": "chosen", "id": [ana.pk]}, follow=True)
+    released = desk.post("/queue/bulk", {"verb": "release", "which": "chosen", "id": [ana.pk]}, follow=True)
 
     assert "1 delivery was released." in released.content.decode()
     assert [one.recipient for one in claim()] == [ana.recipient]
@@ -261,7 +261,7 @@ def test_what_is_ticked_is_held_and_then_released(desk, reply, agent):
 def test_what_has_become_impossible_meanwhile_is_told(desk, in_each_state):
     ids = [delivery.pk for delivery in in_each_state.values()]
 
-    page = desk.post("/queue/work", {"verb": "hold", "which": "chosen", "id": ids}, follow=True)
+    page = desk.post("/queue/bulk", {"verb": "hold", "which": "chosen", "id": ids}, follow=True)
 
     text = page.content.decode()
     assert "2 deliveries were held." in text
@@ -355,7 +355,7 @@ def test_a_conversation_tells_who_held_and_cancelled(reply, agent, conversation)
 def begin(desk, **asked: str) -> str:
     """Choose "all that match"; returns the address of the page that asks whether that is meant."""
     query = asked.pop("query", "")
-    response = desk.post("/queue/work", {"which": "matching", "query": query, **asked})
+    response = desk.post("/queue/bulk", {"which": "matching", "query": query, **asked})
     assert response.status_code == 302
     return response.url
 
@@ -381,7 +381,7 @@ def test_bulk_work_goes_on_batch_by_batch_without_javascript(desk, reply, monkey
     steps = 0
 
     while "Back to the queue" not in page.content.decode():
-        page = desk.post("/queue/work/steps", {"at": token(page)}, follow=True)
+        page = desk.post("/queue/bulk/steps", {"at": token(page)}, follow=True)
         steps += 1
 
     assert "3 deliveries were held." in page.content.decode()
@@ -394,7 +394,7 @@ def test_bulk_work_goes_on_from_its_own_address_after_a_reload(desk, reply, monk
     reply(*(f"person{number}@works.example" for number in range(3)))
     page = desk.get(begin(desk, verb="hold"))
 
-    step = desk.post("/queue/work/steps", {"at": token(page)}, headers=HTMX)
+    step = desk.post("/queue/bulk/steps", {"at": token(page)}, headers=HTMX)
     reloaded = desk.get(step.headers["HX-Replace-Url"])
 
     assert "1 delivery was held." in reloaded.content.decode()
@@ -407,7 +407,7 @@ def test_the_same_step_twice_does_nothing_twice(desk, reply, conversation):
     page = desk.get(begin(desk, verb="hold"))
 
     for _ in range(2):
-        desk.post("/queue/work/steps", {"at": token(page)}, headers=HTMX)
+        desk.post("/queue/bulk/steps", {"at": token(page)}, headers=HTMX)
 
     assert conversation.parts.filter(kind="event").count() == 2
 
@@ -417,7 +417,7 @@ def test_what_is_queued_after_the_start_is_not_meant(desk, reply):
     page = desk.get(begin(desk, verb="hold"))
     reply("finance@ribeiro.example")
 
-    desk.post("/queue/work/steps", {"at": token(page)})
+    desk.post("/queue/bulk/steps", {"at": token(page)})
 
     assert states() == {"ana@oldworks.example": "held", "finance@ribeiro.example": "queued"}
 
@@ -427,9 +427,9 @@ def test_work_that_somebody_else_began_or_made_up_is_refused(desk, client, reply
     page = desk.get(begin(desk, verb="hold"))
     client.force_login(colleague)
 
-    assert client.post("/queue/work/steps", {"at": token(page)}).status_code == 403
-    assert client.post("/queue/work/steps", {"at": signing.dumps({"verb": "hold"})}).status_code == 403
-    assert client.get("/queue/work/progress").status_code == 403
+    assert client.post("/queue/bulk/steps", {"at": token(page)}).status_code == 403
+    assert client.post("/queue/bulk/steps", {"at": signing.dumps({"verb": "hold"})}).status_code == 403
+    assert client.get("/queue/bulk/progress").status_code == 403
     assert states() == {"ana@oldworks.example": "queued"}
 
 
@@ -446,7 +446,7 @@ def test_work_that_somebody_else_began_or_made_up_is_refused(desk, client, reply
 def test_work_without_a_meaning_is_refused_in_words(desk, reply, asked):
     reply("ana@oldworks.example")
 
-    page = desk.post("/queue/work", asked, follow=True)
+    page = desk.post("/queue/bulk", asked, follow=True)
 
     assert page.status_code == 200
     assert 'class="said"' in page.content.decode()
@@ -528,15 +528,15 @@ def test_only_an_admin_pauses_limits_and_closes(plain_desk, mailbox, incident):
 def test_an_agent_who_is_no_admin_holds_and_releases(plain_desk, reply):
     [delivery] = reply("ana@oldworks.example")
 
-    plain_desk.post("/queue/work", {"verb": "hold", "which": "chosen", "id": delivery.pk})
+    plain_desk.post("/queue/bulk", {"verb": "hold", "which": "chosen", "id": delivery.pk})
 
     assert states() == {"ana@oldworks.example": "held"}
 
 
 def test_nothing_changes_by_looking(desk, mailbox, incident):
     for address in (
-        "/queue/work",
-        "/queue/work/steps",
+        "/queue/bulk",
+        "/queue/bulk/steps",
         f"/queue/incidents/{incident.pk}/closing",
         f"/queue/mailboxes/{mailbox.pk}/pause",
         "/queue/limits",

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from telltale.channels.email import return_path
@@ -157,6 +158,14 @@ def test_the_services_own_words_are_shown_as_its_own(through, accepted):
     assert (report.diagnostic_type, report.diagnostic_text) == ("x-sendgrid", "Bounced Address")
     assert (report.reason, report.remote_mta) == ("suppressed", "smtp.sendgrid.example")
     assert not Address.objects.exclude(dead_since=None).exists()
+
+
+def test_a_refusal_of_the_recipients_server_is_not_taken_for_one_of_our_own_relay(through, accepted):
+    event = json.loads(postmark(about(accepted, "bounced", words="550 5.7.1 Relaying denied")).body)
+    hear(through("postmark"), Post(json.dumps(event | {"Type": "Blocked"}).encode()))
+
+    report = Report.objects.get(source=Report.Source.SERVICE)
+    assert (report.by_own_relay, report.reason) == (False, "relay_denied")
 
 
 def test_a_reply_that_mailgun_takes_apart_is_whole_again_and_says_who_gave_it(through, accepted):
@@ -548,12 +557,29 @@ def test_the_note_shows_the_words_as_the_servers_and_who_passed_them_on(through,
 
     page = shown(agent, accepted)
     assert '<pre aria-label="The provider’s words"><mark>550 5.1.1</mark> The email account' in page
-    assert "the recipient’s mail server, as Postmark passes it on" in page
+    assert "a mail server, as Postmark passes it on" in page
     assert (
         "An event of Postmark, the service that took the mail; matched by the reference that we signed."
         in page
     )
     assert "Postmark told: not delivered" in page
+
+
+def test_a_page_with_many_events_needs_no_more_queries(
+    through, accepted, reply, agent, django_assert_max_num_queries
+):
+    relay = through("postmark")
+    hear(relay, postmark(about(accepted, "bounced")))
+    with CaptureQueriesContext(connection) as alone:
+        shown(agent, accepted)
+    queries = len(alone)
+    for number in range(2, 6):
+        [delivery] = reply(f"person{number}@oldworks.example")
+        answer(delivery, "250 Ok\r\n")
+        hear(relay, postmark(about(delivery, "bounced", number=number)))
+
+    with django_assert_max_num_queries(queries):
+        shown(agent, accepted)
 
 
 def test_the_chip_says_that_their_server_took_it_and_never_that_it_was_delivered(through, accepted, agent):

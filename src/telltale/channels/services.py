@@ -40,6 +40,10 @@ def _json(**values: object) -> str:
     return json.dumps(values, separators=(",", ":"))
 
 
+def _ours(reference: str) -> str:
+    return _json(**{KEY: reference})
+
+
 # Where a service rewrites links and adds pictures to see who reads, its own header switches that off: a reply
 # leaves as it was written. Postmark would also put an id of its own in the place of our Message-ID.
 SERVICES: Mapping[str, Service] = {
@@ -55,14 +59,14 @@ SERVICES: Mapping[str, Service] = {
         "Brevo",
         ("smtp-relay.brevo.com",),
         signs_in_with="an SMTP key",
-        headers=lambda reference: {"X-Mailin-custom": _json(**{KEY: reference})},
+        headers=lambda reference: {"X-Mailin-custom": _ours(reference)},
         events="Transactional, Settings, Webhook: all events of delivery, from “Sent” to “Error”",
     ),
     "mailgun": Service(
         "Mailgun",
         ("smtp.mailgun.org", "smtp.eu.mailgun.org"),
         headers=lambda reference: {
-            "X-Mailgun-Variables": _json(**{KEY: reference}),
+            "X-Mailgun-Variables": _ours(reference),
             "X-Mailgun-Track": "no",
         },
         events="Sending, Webhooks: delivered, permanent failure, temporary failure, spam complaints",
@@ -73,7 +77,7 @@ SERVICES: Mapping[str, Service] = {
         ("in-v3.mailjet.com",),
         signs_in_with="the secret key",
         headers=lambda reference: {
-            "X-MJ-EventPayload": _json(**{KEY: reference}),
+            "X-MJ-EventPayload": _ours(reference),
             "X-Mailjet-TrackOpen": "0",
             "X-Mailjet-TrackClick": "0",
         },
@@ -84,7 +88,7 @@ SERVICES: Mapping[str, Service] = {
         ("live.smtp.mailtrap.io",),
         username="api",
         signs_in_with="an API token",
-        headers=lambda reference: {"X-MT-Custom-Variables": _json(**{KEY: reference})},
+        headers=lambda reference: {"X-MT-Custom-Variables": _ours(reference)},
         events="Settings, Webhooks: delivery, soft bounce, bounce, suspension, reject, spam",
         signing_key="signature secret",
     ),
@@ -92,7 +96,7 @@ SERVICES: Mapping[str, Service] = {
         "Mandrill",
         ("smtp.mandrillapp.com",),
         signs_in_with="an API key",
-        headers=lambda reference: {"X-MC-Metadata": _json(**{KEY: reference})},
+        headers=lambda reference: {"X-MC-Metadata": _ours(reference)},
         events="Settings, Webhooks: delayed, bounced, soft-bounced, rejected, marked as spam",
         signing_key="webhook key",
     ),

@@ -171,7 +171,6 @@ def _folded(address: str) -> str:
 
 
 def _report(event: ServiceEvent, delivery: Delivery) -> RecipientReport:
-    by_the_service = event.kind in BY_THE_SERVICE
     diagnostic = _diagnostic(event)
     service_speaks = diagnostic.type == f"x-{event.service}"
     fields = [(SERVICE_EVENT, f"{event.service}; {event.classification}")] if event.classification else []
@@ -184,7 +183,7 @@ def _report(event: ServiceEvent, delivery: Delivery) -> RecipientReport:
         diagnostic_code=diagnostic,
         remote_mta=_host(event) if service_speaks else event.remote_mta,
         other_fields=tuple(fields),
-        by_own_relay=by_the_service,
+        by_own_relay=service_speaks and event.kind in BY_THE_SERVICE,
     )
 
 

@@ -59,7 +59,7 @@ def _load_fates(replies: list[Part]) -> dict[int, DeliveryNote]:
         ),
         Prefetch("messages__deliveries__attempts", Attempt.objects.order_by("number")),
         Prefetch("messages__deliveries__reports", _reports()),
-        Prefetch("messages__deliveries__notes", DeliveryNote.objects.select_related("report", "closed_by")),
+        Prefetch("messages__deliveries__notes", _notes_with_reports()),
     )
     return {
         note.pk: note
@@ -68,6 +68,11 @@ def _load_fates(replies: list[Part]) -> dict[int, DeliveryNote]:
         for delivery in message.deliveries.all()
         for note in delivery.notes.all()
     }
+
+
+def _notes_with_reports() -> QuerySet[DeliveryNote]:
+    notes = DeliveryNote.objects.select_related("report__service_event", "closed_by")
+    return notes.defer("report__service_event__raw")
 
 
 def _reports() -> QuerySet[Report]:

@@ -335,7 +335,7 @@ def words_by(report: Report, verdict: Verdict) -> str:
     if report.source != Report.Source.SERVICE:
         return who or "a mail server that is not named"
     service = _service_of(report)
-    return who if who == service else f"{who or 'the recipient’s mail server'}, as {service} passes it on"
+    return who if who == service else f"{who or 'a mail server'}, as {service} passes it on"
 
 
 def _service_of(report: Report) -> str:

@@ -124,7 +124,7 @@ def _behind(saved: Relay) -> HttpResponse:
 
 def _events_of(relay: Relay) -> dict[str, Any] | None:
     """Where the service tells what becomes of the mail; None where it does not, or there is nothing yet."""
-    if relay.pk is None or relay.service not in VIEWS:
+    if not relay.events_token or relay.service not in VIEWS:
         return None
     path = reverse("service-events", kwargs={"pk": relay.pk, "token": relay.events_token})
     host = urlsplit(settings.ENVIRONMENT.url).hostname or ""
