@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from textwrap import wrap
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -58,7 +59,6 @@ _SIGNED = (
 _ONCE_MORE = ("From", "To", "Cc", "Reply-To", "Subject", "Date", "Content-Type")  # section 8.15
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
 _BLANKS = re.compile(rb"[ \t]+")
-_BLANKS_AT_END = re.compile(rb" +(?=\r\n)")
 
 
 class Algorithm(StrEnum):
@@ -98,11 +98,11 @@ class Signer:
 
     def field(self, message: _Message, *, now: datetime) -> bytes:
         """The DKIM-Signature field with its line end."""
-        tags = (
-            f"v=1; a={self.algorithm}; c=relaxed/relaxed; d={self.domain}; s={self.selector}; "
-            f"t={int(now.timestamp())}; h={': '.join(message.names)}; bh={message.body_hash}; b="
-        )
-        unsigned = _folded(f"DKIM-Signature: {tags}").encode("ascii")
+        unsigned = (
+            f"DKIM-Signature: v=1; a={self.algorithm}; c=relaxed/relaxed; d={self.domain};\r\n"
+            f" s={self.selector}; t={int(now.timestamp())};\r\n"
+            f"{_names_in_lines(message.names)};\r\n bh={message.body_hash};\r\n b="
+        ).encode("ascii")
         octets = message.header + _relaxed(*unsigned.split(b":", 1))
         signature = b64encode(self._signature(octets)).decode("ascii")
         return unsigned + _in_lines(signature).encode("ascii") + b"\r\n"
@@ -194,15 +194,20 @@ def _relaxed(name: bytes, value: bytes) -> bytes:
 
 def _relaxed_body(body: bytes) -> bytes:
     """RFC 6376 section 3.4.4."""
-    body = _BLANKS_AT_END.sub(b"", _BLANKS.sub(b" ", body) + b"\r\n").rstrip(b"\r\n")
+    if b"  " in body or b"\t" in body:  # most have none, and to look is quicker than to replace
+        body = _BLANKS.sub(b" ", body)
+    body = (body + b"\r\n").replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
     return body + b"\r\n" if body else b""
 
 
-def _folded(field: str) -> str:
-    """The field on lines that are not too long, as far as its blanks allow."""
-    return "\r\n ".join(wrap(field, LONGEST_LINE - 1, break_long_words=False, break_on_hyphens=False))
+@lru_cache(maxsize=256)  # few mails of a desk differ in which fields they have
+def _names_in_lines(names: tuple[str, ...]) -> str:
+    """ "h=", on lines that are not too long and break no name in two."""
+    lines = wrap(f"h={': '.join(names)}", LONGEST_LINE - 2, break_long_words=False, break_on_hyphens=False)
+    return "\r\n".join(f" {line}" for line in lines)
 
 
 def _in_lines(signature: str) -> str:
     """Blanks inside of "b=" count for nothing: section 3.5."""
-    return "".join(f"\r\n {piece}" for piece in wrap(signature, LONGEST_LINE - 1))
+    width = LONGEST_LINE - 1
+    return "".join(f"\r\n {signature[at : at + width]}" for at in range(0, len(signature), width))

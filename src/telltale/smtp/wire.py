@@ -31,7 +31,6 @@ CRYPTOGRAPHIC_FAILURE = EnhancedStatus(4, 7, 5)
 # Control characters would break our line, and PostgreSQL takes no NUL.
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -216,6 +215,8 @@ class Wire(asyncio.Protocol):
         self._transport.write(octets)
 
     async def _reply(self, awaited: str, seconds: float) -> SmtpReply:
+        if self._end_of_reply():  # of commands that were said together, most answers come together
+            return self._cut_reply(awaited)
         try:
             async with asyncio.timeout(seconds):
                 while not self._end_of_reply():
@@ -255,11 +256,12 @@ class Wire(asyncio.Protocol):
         raise WireFault(f"spoke unasked: {quote}", PROTOCOL_BROKEN)
 
     async def _passed_on(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._writable.wait()
-        except TimeoutError as fault:
-            raise WireFault(f"timed out after {seconds:g} seconds sending the message") from fault
+        if not self._writable.is_set():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._writable.wait()
+            except TimeoutError as fault:
+                raise WireFault(f"timed out after {seconds:g} seconds sending the message") from fault
         if not self.is_connected and not self._end_of_reply():
             raise self._lost("sending the message")
 
@@ -285,13 +287,16 @@ def with_line_ends(message: bytes) -> bytes:
 
     No bare CR or LF reaches the wire: servers that disagree on what ends a line can be made to see two mails.
     """
-    lines = _LINE_END.sub(b"\r\n", message)
+    line_ends = message.count(b"\r\n")
+    is_right = message.count(b"\r") == line_ends == message.count(b"\n")  # as a rule, and counting is quick
+    lines = message if is_right else _LINE_END.sub(b"\r\n", message)
     return lines if lines.endswith(b"\r\n") else lines + b"\r\n"
 
 
 def with_dots_doubled(message: bytes) -> bytes:
-    """The message as DATA wants it, without the final dot: RFC 5321 section 4.5.2."""
-    return _LEADING_DOT.sub(b"..", message)
+    """The message as DATA wants it, without the final dot: RFC 5321 section 4.5.2. Its line ends are right."""
+    doubled = message.replace(b"\n.", b"\n..")
+    return b"." + doubled if message.startswith(b".") else doubled
 
 
 def _quote(octets: bytes | bytearray) -> str:
