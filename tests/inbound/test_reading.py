@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from telltale.conversations.models import Address, Contact, Conversation, Mailbox, Part, RawMail
+from telltale.conversations.actions import StoreError
+from telltale.conversations.models import Address, Attachment, Contact, Conversation, Mailbox, Part, RawMail
 from telltale.delivery import queue, reports
 from telltale.delivery.actions import mark_handled, send_to_another_address, start_conversation
 from telltale.delivery.composing import Recipient
@@ -579,3 +581,40 @@ def test_a_delayed_delivery_of_our_own_is_not_moved_by_a_strangers_warning(reply
 
     assert delivery.state == State.DELAYED
     assert notes() == [(Kind.DELAYED, "")]
+
+
+# Files of customers
+
+WITH_A_FILE = (
+    "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    "--b\r\nContent-Type: text/plain\r\n\r\nLook at this.\r\n"
+    "--b\r\nContent-Type: image/png\r\nContent-Disposition: attachment; filename=lamp.png\r\n\r\npicture\r\n--b--\r\n"
+)
+
+
+def test_the_files_of_a_customer_are_kept_with_the_message(conversation):
+    mail = take(letter(body="", more=WITH_A_FILE), to=MAILBOX)
+
+    [file] = Attachment.objects.all()
+    assert mail.fate == Fate.MESSAGE
+    assert (file.name, file.content_type, file.size) == ("lamp.png", "image/png", 7)
+    assert file.part.body == "Look at this."
+    with file.file.open("rb") as stored:
+        assert stored.read() == b"picture"
+
+
+def test_a_mail_whose_files_find_no_room_waits_until_they_do(conversation, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    mail = store(letter(body="", more=WITH_A_FILE), to=MAILBOX)
+    with monkeypatch.context() as broken:
+        broken.setattr(Attachment._meta.get_field("file").storage, "save", full)
+        with pytest.raises(StoreError, match="No space left"):
+            actions.read_next()
+    mail.refresh_from_db()
+    assert mail.fate == Fate.WAITING
+    assert messages() == []
+
+    assert actions.read_next()
+    assert messages() == ["Look at this."]

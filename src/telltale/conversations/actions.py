@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils import timezone
@@ -23,12 +24,17 @@ from telltale.conversations.models import (
     Relay,
 )
 from telltale.events.bell import publish
+from telltale.mail.letter_files import LetterFile
 
 PEEK = 140  # characters of a message that the list shows
 
 
 class TooLargeError(ValueError):
     """More octets than a mail may have. The text says how many there are and how many there may be."""
+
+
+class StoreError(Exception):
+    """The store of files takes nothing at the moment: that is no fault of what was to be stored."""
 
 
 _ADVANCE = "UPDATE conversations_conversation SET version = version + 1 WHERE id = %s RETURNING *"
@@ -123,6 +129,7 @@ def add_customer_message(
     body: str,
     message_id: str = "",
     raw_mail: RawMail | None = None,
+    files: Sequence[LetterFile] = (),
 ) -> Part:
     """A customer wrote: the address is alive, and a closed conversation is open again."""
     conversation = advance(conversation.pk)
@@ -137,6 +144,8 @@ def add_customer_message(
         message_id=message_id,
         raw_mail=raw_mail,
     )
+    for file in files:
+        keep_file(part, file)
     set_state(conversation, Conversation.State.OPEN)
     announce(conversation, "message.received", part=part.pk)
     return part
@@ -212,6 +221,20 @@ def attach(draft: Draft, upload: UploadedFile[Any], *, most: int) -> Attachment:
     return Attachment.objects.create(
         draft=draft, file=upload, name=name, content_type=content_type[:127], size=size
     )
+
+
+def keep_file(part: Part, file: LetterFile) -> Attachment:
+    """A file that came with a letter. Raises StoreError where there is no room for it."""
+    try:
+        return Attachment.objects.create(
+            part=part,
+            file=ContentFile(file.octets, name=file.name),
+            name=file.name,
+            content_type=file.content_type,
+            size=len(file.octets),
+        )
+    except OSError as error:
+        raise StoreError(f"could not store {file.name!r}: {error}") from error
 
 
 def detach(attachment: Attachment) -> None:

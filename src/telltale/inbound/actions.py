@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from telltale.bounce import Kind, Returned, read
 from telltale.conversations.actions import (
+    StoreError,
     add_customer_message,
     add_event,
     advance,
@@ -117,8 +118,8 @@ def _take_safely(mail: RawMail) -> tuple[RawMail.Fate, str]:
     try:
         with transaction.atomic(), mail.content.open("rb") as file:
             return _take(mail, file.read())
-    except (OperationalError, InterfaceError):
-        raise  # the database is away: the mail waits
+    except (OperationalError, InterfaceError, StoreError):
+        raise  # the database is away, or the disk is full: the mail waits
     except Exception as error:
         logger.exception("could not read the stored mail %s", mail.pk)
         if delivery := _delivery_of(mail):
@@ -235,6 +236,7 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         body=letter.text,
         message_id=letter.message_id,
         raw_mail=mail,
+        files=letter.files,
     )
     return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
 

@@ -17,6 +17,8 @@ from email.parser import BytesHeaderParser
 from email.utils import getaddresses
 from html import unescape
 
+from telltale.mail.letter_files import LetterFile, files_of, is_file
+
 MOST_TEXT = 500_000  # characters that we keep of one letter as text
 MOST_MULTIPARTS = 100  # a long thread of forwarded mails has twenty; `email` gets very slow with very many
 MOST_PARTS = 10_000  # lines that may be boundaries
@@ -51,6 +53,7 @@ class Letter:
     text: str
     message_id: str  # with its angle brackets, "" where it has none
     answers: tuple[str, ...]  # the message ids of In-Reply-To and References
+    files: tuple[LetterFile, ...] = ()
 
 
 def read_letter(raw: bytes) -> Letter:
@@ -66,6 +69,7 @@ def read_letter(raw: bytes) -> Letter:
         text=_text(message)[:MOST_TEXT].replace("\0", "").strip(),
         message_id=ids[0] if ids else "",
         answers=tuple(dict.fromkeys(answers))[:100],
+        files=files_of(message),
     )
 
 
@@ -132,7 +136,7 @@ def _text(part: Message) -> str:
     """The words of this part and of those in it. Files and enclosed mails are not the letter's words."""
     if part.is_multipart() and part.get_content_maintype() == "multipart":
         return _text_of_several([inner for inner in part.get_payload() if isinstance(inner, Message)], part)
-    if part.get_content_maintype() != "text" or _is_file(part):
+    if part.is_multipart() or is_file(part):
         return ""
     payload = part.get_payload(decode=True)
     octets = payload if isinstance(payload, bytes) else b""
@@ -146,10 +150,6 @@ def _text_of_several(parts: list[Message], whole: Message) -> str:
         return "\n\n".join(text for _, text in texts)
     plain = [text for content_type, text in texts if content_type == "text/plain"]
     return next(iter(plain or [text for _, text in texts]), "")
-
-
-def _is_file(part: Message) -> bool:
-    return part.get_content_disposition() == "attachment" or bool(part.get_filename())
 
 
 _MARKUP = re.compile(r"<!--|<(/?)([a-zA-Z][^\s/<>]*)[^<>]*>|<[!?][^<>]*>")
