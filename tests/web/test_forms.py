@@ -250,12 +250,6 @@ def test_a_note_without_words_is_refused():
 # What the page does with them
 
 
-@pytest.fixture
-def desk(client, agent):
-    client.force_login(agent)
-    return client
-
-
 def post_reply(desk, conversation, **changes):
     form = {
         "to": "ana@oldworks.example",

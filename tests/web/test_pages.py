@@ -25,12 +25,6 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def desk(client, agent):
-    client.force_login(agent)
-    return client
-
-
-@pytest.fixture
 def form(conversation):
     """What the composer sends."""
     return {

@@ -32,12 +32,6 @@ ACCEPTED = "250 2.0.0 Ok: queued\r\n"
 
 
 @pytest.fixture
-def desk(client, agent):
-    client.force_login(agent)
-    return client
-
-
-@pytest.fixture
 def plain_desk(client, colleague):
     client.force_login(colleague)
     return client

@@ -57,12 +57,6 @@ def _our_name_server(settings, name_server) -> None:
 
 
 @pytest.fixture
-def desk(client, agent):
-    client.force_login(agent)
-    return client
-
-
-@pytest.fixture
 def ten_seconds(settings):
     settings.UNDO_SEND = timedelta(seconds=10)
 

@@ -80,6 +80,7 @@ class TimelineEntry:
     text: str
     code: str = ""
     attempt: Attempt | None = None
+    mail_id: int | None = None  # of the stored mail that says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +367,8 @@ def _report_entry(report: Report) -> TimelineEntry:
         text = f"{_service_of(report)} told: {TOLD[Action(report.action)]}"
         happened_at = report.service_event.happened_at if report.service_event else None
         return TimelineEntry(happened_at or report.heard_at, text, code=report.status)
-    return TimelineEntry(report.heard_at, f"A report came back by mail: {report.action}", code=report.status)
+    text = f"A report came back by mail: {report.action}"
+    return TimelineEntry(report.heard_at, text, code=report.status, mail_id=report.returned_mail_id)
 
 
 def _attempt_entries(attempt: Attempt) -> Iterable[TimelineEntry]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
+from django.core.files.base import File
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -65,10 +67,15 @@ def removal(request: DeskRequest, pk: int) -> HttpResponse:
 def attachment(request: DeskRequest, pk: int) -> FileResponse:
     """A download, never a page: whatever the file calls itself, a browser must not run it here."""
     found = get_object_or_404(Attachment, pk=pk)
+    return as_download(found.file.open("rb"), name=found.name)
+
+
+def as_download(file: File[Any], *, name: str) -> FileResponse:
+    """Octets of a stranger, on their way to a disk."""
     return FileResponse(
-        found.file.open("rb"),
+        file,
         as_attachment=True,
-        filename=found.name,
+        filename=name,
         content_type="application/octet-stream",
         headers={
             "X-Content-Type-Options": "nosniff",
