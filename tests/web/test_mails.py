@@ -27,9 +27,15 @@ def test_every_header_and_line_of_a_message_is_one_click_away(desk, conversation
     shown = desk.get(url("mail", mail)).content.decode()
 
     assert "X-Trap: &lt;/pre&gt;&lt;img src=x&gt;" in shown
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;␀" in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u0000\\u001b[2J" in shown
     assert "<script>alert" not in shown
     assert "\0" not in shown
+
+
+def test_what_would_turn_the_reading_direction_round_is_shown_as_what_it_is(desk, conversation):
+    mail = take(letter(more="X-File: lamp\u202egnp.exe\r\n"), to=MAILBOX)
+
+    assert "lamp\\u202egnp.exe" in desk.get(url("mail", mail)).content.decode()
 
 
 def test_the_report_behind_a_note_is_shown_as_it_came(desk, conversation, reply):
