@@ -95,3 +95,24 @@ def test_strangers_are_sent_to_sign_in(client, agent, conversation, name: str):
 
     assert response.status_code == 302
     assert response.headers["Location"].startswith(reverse("sign-in"))
+
+
+def test_quoted_history_is_folded_in_an_answer_and_stays_there(desk, conversation, reply):
+    [delivery] = reply("ana@oldworks.example")
+    body = "It works.\r\n\r\nOn Monday 23 November Maya wrote:\r\n> Does it work?\r\n"
+    part = Part.objects.get(raw_mail=take(letter(answers=delivery.message.message_id, body=body), to=MAILBOX))
+
+    shown = desk.get(reverse("conversation", args=[part.conversation_id])).content.decode()
+
+    new, _, old = shown.partition('<details class="history">')
+    assert "<p>It works.</p>" in new
+    assert "Does it work?" in old.partition("</details>")[0]
+
+
+def test_the_first_letter_of_a_conversation_is_shown_whole(desk, conversation):
+    part = Part.objects.get(raw_mail=take(letter(body="See this.\r\n\r\n> It broke.\r\n"), to=MAILBOX))
+
+    shown = desk.get(reverse("conversation", args=[part.conversation_id])).content.decode()
+
+    assert "It broke." in shown
+    assert 'class="history"' not in shown

@@ -11,6 +11,7 @@ from django.utils.html import format_html, urlize
 from django.utils.safestring import SafeString, mark_safe
 
 from telltale.conversations.models import Part
+from telltale.mail.history import without_history
 from telltale.web import presentation
 
 register = template.Library()
@@ -79,6 +80,12 @@ def paragraphs(text: str) -> SafeString:
             "\n", "<br>"
         )
     )
+
+
+@register.filter
+def new_and_old(part: Part) -> tuple[str, str]:
+    """What a customer wrote, and what the letter carries along. The first letter of a conversation is all new."""
+    return without_history(part.body) if part.first_version > 1 else (part.body, "")
 
 
 @register.simple_tag
