@@ -69,6 +69,7 @@ def test_nothing_is_dropped(text: str):
     assert "".join(f"{new}{rest}".split()) == "".join(text.split())
 
 
+@pytest.mark.usefixtures("every_reading_ends")
 @pytest.mark.parametrize(
     "line", ["> a\n", "From: a\n", "-" * 399 + "\n", "wrote 1:\n", "\n", "From: a\nSent: b\nTo: c\n"]
 )
