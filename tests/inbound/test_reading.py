@@ -347,7 +347,7 @@ def test_a_person_who_quotes_an_envelope_id_is_a_person(accepted):
         report(block("ana@oldworks.example")),
         report(block("ana@oldworks.example", "delayed", "4.4.1")),
         report(block("ana@oldworks.example", "delivered", "2.0.0")),
-        automatic_answer("<first@oldworks.example>"),
+        automatic_answer("<somebody-elses@mail.example>"),
         letter(more="Content-Type: multipart/report; report-type=disposition-notification; boundary=x\r\n"),
         letter(more="Content-Type: multipart/report; report-type=feedback-report; boundary=x\r\n"),
     ],
@@ -361,6 +361,36 @@ def test_what_no_person_wrote_opens_no_conversation_and_makes_no_contact(convers
     assert mail.fate_reason.startswith("not written by a person")
     assert Conversation.objects.get().state == Conversation.State.CLOSED
     assert (Contact.objects.count(), messages()) == (1, [])
+
+
+@pytest.mark.parametrize("state", [Conversation.State.OPEN, Conversation.State.CLOSED])
+def test_an_automatic_answer_to_the_mailbox_is_told_in_its_conversation_and_opens_nothing(
+    accepted, conversation, state
+):
+    Conversation.objects.update(state=state)
+
+    mail = take(automatic_answer(accepted.message.message_id), to=MAILBOX)
+
+    conversation.refresh_from_db()
+    told = conversation.parts.get(kind=Part.Kind.EVENT)
+    assert told.body == "An automatic answer came from ana@oldworks.example: “My lamp”"
+    assert told.raw_mail == mail
+    assert (mail.fate, conversation.state) == (Fate.REPORT, state)
+    assert messages() == notes() == []
+    assert Delivery.objects.count() == 1  # nothing was sent in answer
+
+
+def test_an_automatic_answer_to_a_signed_reply_address_is_told_there(conversation):
+    take(automatic_answer(), to=reply_address(conversation))
+
+    assert "An automatic answer came" in conversation.parts.get(kind=Part.Kind.EVENT).body
+
+
+def test_a_strangers_automatic_answer_with_a_copied_id_is_told_nowhere(accepted):
+    content = automatic_answer(accepted.message.message_id).replace(b"ana@", b"eve@")
+
+    assert take(content, to=MAILBOX).fate == Fate.QUARANTINED
+    assert not Part.objects.filter(kind=Part.Kind.EVENT).exists()
 
 
 def test_a_person_who_forwards_a_bounce_is_a_person(accepted):

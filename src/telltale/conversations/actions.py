@@ -82,8 +82,11 @@ def show_peek(conversation: Conversation) -> None:
     conversation.save(update_fields=["peek"])
 
 
-def add_event(conversation: Conversation, text: str, agent: Agent | None = None) -> Part:
-    return add_part(conversation, Part.Kind.EVENT, body=text, agent=agent)
+def add_event(
+    conversation: Conversation, text: str, agent: Agent | None = None, *, raw_mail: RawMail | None = None
+) -> Part:
+    """A line that says what happened; `raw_mail` is the mail that it is about."""
+    return add_part(conversation, Part.Kind.EVENT, body=text, agent=agent, raw_mail=raw_mail)
 
 
 def mark_changed(conversation: Conversation, *part_ids: int) -> None:

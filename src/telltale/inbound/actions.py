@@ -43,6 +43,10 @@ CAME_BACK = {
     Kind.COMPLAINT: "A complaint came back: this reply was called spam",
     Kind.ORDINARY: "Mail that is no report we can read came back",
 }
+ANSWERED = {
+    Kind.AUTOREPLY: "An automatic answer came",
+    Kind.READ_RECEIPT: "A read receipt came",
+}
 MOST_WORDS = 4_000  # characters of a bounce that we cannot take apart
 MOST_SUBJECT = 120  # characters
 MOST_REASON = 255  # characters
@@ -123,9 +127,8 @@ def _take_safely(mail: RawMail) -> tuple[RawMail.Fate, str]:
     except Exception as error:
         logger.exception("could not read the stored mail %s", mail.pk)
         if delivery := _delivery_of(mail):
-            tell(
-                delivery, "Mail came back that this desk failed to read; it is kept", about=f"mail {mail.pk}"
-            )
+            what = "Mail came back that this desk failed to read; it is kept"
+            tell(delivery, what, about=f"mail {mail.pk}", mail=mail)
         return RawMail.Fate.QUARANTINED, f"our own fault: {type(error).__name__}: {error}"[:MOST_REASON]
 
 
@@ -169,10 +172,10 @@ def _take_report(
 ) -> tuple[RawMail.Fate, str]:
     """Whatever comes to a return path that we signed came back because of that delivery: its people learn of it."""
     if returned.kind not in OF_REPORTS:
-        tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject)
+        tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject, mail=mail)
         return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
     if reason := _is_about_another(returned, delivery):
-        tell(delivery, "A report came back that does not fit this delivery", about=reason)
+        tell(delivery, "A report came back that does not fit this delivery", about=reason, mail=mail)
         return RawMail.Fate.QUARANTINED, reason[:MOST_REASON]
     for report in _reports(returned, delivery, content):
         record_heard(delivery, report, heard=mail, proven=True)
@@ -211,10 +214,10 @@ def _reports(returned: Returned, delivery: Delivery, content: bytes) -> list[Rec
     ]
 
 
-def tell(delivery: Delivery, what: str, *, about: str) -> None:
+def tell(delivery: Delivery, what: str, *, about: str, mail: RawMail | None = None) -> None:
     """No report, but it came back because of this reply: an out-of-office note, or a bounce that we cannot read."""
     conversation = advance(delivery.message.part.conversation_id)
-    add_event(conversation, f"{what} ({delivery.recipient}): “{about[:MOST_SUBJECT]}”")
+    add_event(conversation, f"{what} ({delivery.recipient}): “{about[:MOST_SUBJECT]}”", raw_mail=mail)
     announce(conversation, "delivery.answered", delivery=delivery.pk)
 
 
@@ -222,16 +225,18 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     returned = read(content)
     if returned.kind in OF_REPORTS and (delivery := _delivery_with(_proof_by_envelope_id(returned))):
         return _take_report(mail, returned, content, delivery)
+    letter = read_letter(content)
+    if returned.kind in ANSWERED:
+        return _take_automatic_answer(mail, letter, returned.kind)
     if returned.kind != Kind.ORDINARY:
         return RawMail.Fate.QUARANTINED, f"not written by a person: {returned.kind}"
-    letter = read_letter(content)
     if not letter.from_address:
         return RawMail.Fate.QUARANTINED, "it names no sender"
     mailbox = _mailbox_of(mail.rcpt_to)
     if mailbox is None:
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
     part = add_customer_message(
-        _conversation_written_to(mail.rcpt_to, mailbox) or _conversation_for(letter, mailbox),
+        _conversation_of(mail, letter) or _new_conversation(letter, mailbox),
         from_address=letter.from_address,
         body=letter.text,
         message_id=letter.message_id,
@@ -241,22 +246,44 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
 
 
-def _conversation_written_to(address: str, mailbox: Mailbox) -> Conversation | None:
+def _take_automatic_answer(mail: RawMail, letter: Letter, kind: Kind) -> tuple[RawMail.Fate, str]:
+    """What a machine answered is told where it answers, and nowhere else: it opens nothing, makes nobody known."""
+    conversation = _conversation_of(mail, letter)
+    if conversation is None:
+        return RawMail.Fate.QUARANTINED, f"not written by a person: {kind}"
+    conversation = advance(conversation.pk)
+    what = f"{ANSWERED[kind]} from {letter.from_address or 'nobody named'}: “{letter.subject[:MOST_SUBJECT]}”"
+    add_event(conversation, what, raw_mail=mail)
+    announce(conversation, "message.automatic")
+    return RawMail.Fate.REPORT, f"conversation {conversation.pk}: {kind}"
+
+
+def _conversation_of(mail: RawMail, letter: Letter) -> Conversation | None:
+    """The conversation that this answers: by our signed reply address, else by the mail that it names."""
+    return _conversation_written_to(mail.rcpt_to) or _conversation_answered(letter)
+
+
+def _conversation_written_to(address: str) -> Conversation | None:
     """The conversation whose signed reply address this is: whoever knows it was given a mail of ours."""
     answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
-    if not isinstance(answer, ReplyAddress):
+    mailbox = _mailbox_of(address)
+    if mailbox is None or not isinstance(answer, ReplyAddress):
         return None
     return mailbox.conversations.filter(pk=answer.conversation_id).first()
 
 
-def _conversation_for(letter: Letter, mailbox: Mailbox) -> Conversation:
-    """The conversation that the letter answers, where its sender is part of that; else a new one.
+def _conversation_answered(letter: Letter) -> Conversation | None:
+    """The conversation that the letter answers, where its sender is part of that.
 
     Whoever has copied a Message-ID from somewhere does not get into the conversation of another person.
     """
     for answered in _answered(letter):
         if _takes_part(answered.conversation, letter.from_address):
             return answered.conversation
+    return None
+
+
+def _new_conversation(letter: Letter, mailbox: Mailbox) -> Conversation:
     contact = contact_for(letter.from_address, name=letter.from_name)
     return open_conversation(mailbox=mailbox, contact=contact, subject=letter.subject)
 
