@@ -648,3 +648,44 @@ def test_a_mail_whose_files_find_no_room_waits_until_they_do(conversation, monke
 
     assert actions.read_next()
     assert messages() == ["Look at this."]
+
+
+# The same mail twice
+
+
+def test_a_mail_whose_sender_never_heard_our_yes_and_sent_it_again_is_one_message(conversation):
+    first = take(letter(body="", more=WITH_A_FILE), to=MAILBOX)
+    second = take(b"Received: by another.example\r\n" + letter(body="", more=WITH_A_FILE), to=MAILBOX)
+
+    part = Part.objects.get(raw_mail=first)
+    assert messages() == ["Look at this."]
+    assert (second.fate, second.fate_reason) == (
+        Fate.MESSAGE,
+        f"conversation {part.conversation_id}: came before, as part {part.pk}",
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        letter(body="Something else."),
+        letter(sender="jo@x.example"),
+        letter(body="", more=WITH_A_FILE),
+        letter(body="", more=WITH_A_FILE.replace("picture\r\n--b--", "another picture\r\n--b--")),
+    ],
+)
+def test_another_mail_with_the_same_message_id_is_another_message(conversation, other):
+    take(letter(), to=MAILBOX)
+    take(letter(body="", more=WITH_A_FILE.replace("picture\r\n--b--", "a picture\r\n--b--")), to=MAILBOX)
+    before = len(messages())
+
+    take(other, to=MAILBOX)
+
+    assert len(messages()) == before + 1
+
+
+def test_mails_without_a_message_id_are_each_a_message(conversation):
+    for _ in range(2):
+        take(letter().replace(b"Message-ID: <new@oldworks.example>\r\n", b""), to=MAILBOX)
+
+    assert len(messages()) == 2

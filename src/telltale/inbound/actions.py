@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -235,6 +235,8 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     mailbox = _mailbox_of(mail.rcpt_to)
     if mailbox is None:
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
+    if same := _already_here(letter, mailbox):
+        return RawMail.Fate.MESSAGE, f"conversation {same.conversation_id}: came before, as part {same.pk}"
     part = add_customer_message(
         _conversation_of(mail, letter) or _new_conversation(letter, mailbox),
         from_address=letter.from_address,
@@ -244,6 +246,31 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         files=letter.files,
     )
     return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
+
+
+def _already_here(letter: Letter, mailbox: Mailbox) -> Part | None:
+    """The message that this one is once more: its sender never heard our 250, or it came through two doors.
+
+    Programs that give all of their mails one Message-ID exist, so the words and the files must be the same too.
+    """
+    if not letter.message_id:
+        return None
+    _lock(letter.message_id)
+    parts = Part.objects.filter(
+        message_id=letter.message_id,
+        kind=Part.Kind.CUSTOMER_MESSAGE,
+        conversation__mailbox=mailbox,
+        from_address=letter.from_address,
+        body=letter.text,
+    )
+    sizes = [len(file.octets) for file in letter.files]
+    return next((one for one in parts if [file.size for file in one.attachments.all()] == sizes), None)
+
+
+def _lock(message_id: str) -> None:
+    """Until the transaction ends nobody else takes a mail with this Message-ID."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [message_id])
 
 
 def _take_automatic_answer(mail: RawMail, letter: Letter, kind: Kind) -> tuple[RawMail.Fate, str]:
