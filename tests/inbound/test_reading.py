@@ -650,6 +650,26 @@ def test_a_mail_whose_files_find_no_room_waits_until_they_do(conversation, monke
     assert messages() == ["Look at this."]
 
 
+def test_what_is_left_of_files_that_found_no_room_does_not_fill_the_disk(conversation, monkeypatch):
+    storage = Attachment._meta.get_field("file").storage
+    stored, save = [], storage.save
+
+    def full_at_the_second(name, content, **kwargs):
+        if stored:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        stored.append(save(name, content, **kwargs))
+        return stored[0]
+
+    two = WITH_A_FILE.replace("--b--", "--b\r\nContent-Type: image/png\r\n\r\nsecond\r\n--b--")
+    store(letter(body="", more=two), to=MAILBOX)
+    monkeypatch.setattr(storage, "save", full_at_the_second)
+    with pytest.raises(StoreError):
+        actions.read_next()
+
+    assert stored
+    assert not storage.exists(stored[0])
+
+
 # The same mail twice
 
 
@@ -671,7 +691,8 @@ def test_a_mail_whose_sender_never_heard_our_yes_and_sent_it_again_is_one_messag
         letter(body="Something else."),
         letter(sender="jo@x.example"),
         letter(body="", more=WITH_A_FILE),
-        letter(body="", more=WITH_A_FILE.replace("picture\r\n--b--", "another picture\r\n--b--")),
+        letter(body="", more=WITH_A_FILE.replace("picture\r\n--b--", "b picture\r\n--b--")),
+        letter(more="Date: Sun, 29 Nov 2026 08:00:00 +0000\r\n"),  # a device: the same alarm, a day later
     ],
 )
 def test_another_mail_with_the_same_message_id_is_another_message(conversation, other):

@@ -90,6 +90,15 @@ def test_an_enclosed_mail_is_one_file_called_by_its_subject():
     assert b"from before" in file.octets
 
 
+def test_every_group_of_a_delivery_status_that_somebody_passes_on_is_kept():
+    [file] = files(
+        WORDS, b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; a\r\n\r\nAction: failed\r\n"
+    )
+
+    assert b"Reporting-MTA: dns; a" in file.octets
+    assert b"Action: failed" in file.octets
+
+
 def test_an_invitation_between_the_alternatives_is_a_file():
     inner = b"Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n" + WORDS
     inner += b"\r\n--c\r\nContent-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\n--c--\r\n"

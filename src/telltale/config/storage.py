@@ -17,7 +17,11 @@ class DurableStorage(FileSystemStorage):
     """
 
     def _save(self, name: str, content: Any) -> str:
-        saved: str = super()._save(name, content)  # type: ignore[misc]  # Django documents it, the stubs lack it
+        try:
+            saved: str = super()._save(name, content)  # type: ignore[misc]  # the stubs lack it
+        except OSError:  # a full disk: what got onto it is nobody's, for names are never given twice
+            Path(self.path(name)).unlink(missing_ok=True)
+            raise
         path = Path(self.path(saved))
         _flush(path)
         _flush(path.parent)

@@ -95,7 +95,6 @@ def mark_changed(conversation: Conversation, *part_ids: int) -> None:
 
 
 @transaction.atomic
-@transaction.atomic
 def create_mailbox(
     *, way: str = Mailbox.Way.DIRECT, relay: Mapping[str, Any] | None = None, **fields: Any
 ) -> Mailbox:
@@ -147,8 +146,7 @@ def add_customer_message(
         message_id=message_id,
         raw_mail=raw_mail,
     )
-    for file in files:
-        keep_file(part, file)
+    _keep_files(part, files)
     set_state(conversation, Conversation.State.OPEN)
     announce(conversation, "message.received", part=part.pk)
     return part
@@ -226,18 +224,20 @@ def attach(draft: Draft, upload: UploadedFile[Any], *, most: int) -> Attachment:
     )
 
 
-def keep_file(part: Part, file: LetterFile) -> Attachment:
-    """A file that came with a letter. Raises StoreError where there is no room for it."""
+def _keep_files(part: Part, files: Sequence[LetterFile]) -> None:
+    """The files that came with a letter: all, or none, with StoreError where there is no room for them."""
+    kept: list[Attachment] = []
     try:
-        return Attachment.objects.create(
-            part=part,
-            file=ContentFile(file.octets, name=file.name),
-            name=file.name,
-            content_type=file.content_type,
-            size=len(file.octets),
-        )
+        for file in files:
+            attachment = Attachment(
+                part=part, name=file.name, content_type=file.content_type, size=len(file.octets)
+            )
+            kept.append(attachment)
+            attachment.file.save(file.name, ContentFile(file.octets))
     except OSError as error:
-        raise StoreError(f"could not store {file.name!r}: {error}") from error
+        for attachment in kept:  # who tries again every second must not fill the disk with what is left over
+            attachment.file.delete(save=False)
+        raise StoreError(f"could not store {kept[-1].name!r}: {error}") from error
 
 
 def detach(attachment: Attachment) -> None:

@@ -48,6 +48,7 @@ ANSWERED = {
     Kind.READ_RECEIPT: "A read receipt came",
 }
 MOST_WORDS = 4_000  # characters of a bounce that we cannot take apart
+MOST_COMPARED = 20  # messages with one Message-ID
 MOST_SUBJECT = 120  # characters
 MOST_REASON = 255  # characters
 
@@ -251,20 +252,24 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
 def _already_here(letter: Letter, mailbox: Mailbox) -> Part | None:
     """The message that this one is once more: its sender never heard our 250, or it came through two doors.
 
-    Programs that give all of their mails one Message-ID exist, so the words and the files must be the same too.
+    There are programs that give all of their mails one Message-ID: the letters must be the same to the last octet.
     """
     if not letter.message_id:
         return None
     _lock(letter.message_id)
-    parts = Part.objects.filter(
-        message_id=letter.message_id,
-        kind=Part.Kind.CUSTOMER_MESSAGE,
-        conversation__mailbox=mailbox,
-        from_address=letter.from_address,
-        body=letter.text,
-    )
-    sizes = [len(file.octets) for file in letter.files]
-    return next((one for one in parts if [file.size for file in one.attachments.all()] == sizes), None)
+    parts = Part.objects.filter(message_id=letter.message_id, conversation__mailbox=mailbox)
+    named = parts.filter(kind=Part.Kind.CUSTOMER_MESSAGE, raw_mail__isnull=False).select_related("raw_mail")
+    return next((part for part in named[:MOST_COMPARED] if _letter_of(part) == letter), None)
+
+
+def _letter_of(part: Part) -> Letter | None:
+    if part.raw_mail is None:
+        return None
+    try:
+        with part.raw_mail.content.open("rb") as file:
+            return read_letter(file.read())
+    except OSError:  # its file is lost: better one message twice than one that nobody sees
+        return None
 
 
 def _lock(message_id: str) -> None:

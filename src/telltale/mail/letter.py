@@ -50,6 +50,7 @@ class Letter:
     from_address: str  # "" where it names no sender
     from_name: str
     subject: str
+    date: str  # as the sender's program wrote it
     text: str
     message_id: str  # with its angle brackets, "" where it has none
     answers: tuple[str, ...]  # the message ids of In-Reply-To and References
@@ -66,6 +67,7 @@ def read_letter(raw: bytes) -> Letter:
         from_address=address,
         from_name=name[:200],
         subject=header(message, "Subject")[:998],
+        date=header(message, "Date"),
         text=_text(message)[:MOST_TEXT].replace("\0", "").strip(),
         message_id=ids[0] if ids else "",
         answers=tuple(dict.fromkeys(answers))[:100],

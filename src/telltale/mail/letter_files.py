@@ -103,8 +103,9 @@ def _parameter(part: Message) -> str:
 
 
 def _octets(part: Message) -> bytes:
-    if part.is_multipart():
-        return _as_mail(_enclosed(part))
+    inner = part.get_payload()
+    if isinstance(inner, list):  # of an enclosed mail one; of a delivery status its groups of fields
+        return b"".join(_as_mail(one) for one in inner if isinstance(one, Message))
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
 
