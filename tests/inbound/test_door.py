@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import smtplib
@@ -33,51 +32,17 @@ from tests.cli.helpers import free_port
 from tests.delivery.test_queue import answer
 from tests.delivery.test_worker import PATIENCE, wait_until
 from tests.inbound.mails import MAILBOX, letter, report_on, way_back
+from tests.inbound.open_door import OpenDoor, open_door
 from tests.inbound.services import Told, postmark
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SENDER = "ana@oldworks.example"
 
 
-class OpenDoor:
-    """The door in a thread of this process, so that a test can look behind it."""
-
-    def __init__(self) -> None:
-        self._opened = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-        self._thread.start()
-        assert self._opened.wait(PATIENCE)
-
-    async def _serve(self) -> None:
-        from telltale.inbound.door import Door, listen  # sets Django up, which the tests have done
-
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.door = Door()
-        server = await listen(self.door, host="127.0.0.1", port=0)
-        self.port: int = server.sockets[0].getsockname()[1]
-        self._opened.set()
-        async with server:
-            await self._stop.wait()
-
-    def read_stored(self) -> None:
-        """Begin to read, as the process does."""
-        asyncio.run_coroutine_threadsafe(self._begin_to_read(), self._loop).result(PATIENCE)
-
-    async def _begin_to_read(self) -> None:
-        self._reading = [
-            asyncio.create_task(task) for task in (self.door.read_stored(), self.door.listen_for_events())
-        ]
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(PATIENCE)
-
-
 @pytest.fixture
 def door(mailbox) -> Iterator[OpenDoor]:
-    opened = OpenDoor()
-    yield opened
-    opened.close()
+    with open_door() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -241,15 +206,13 @@ def test_a_second_mail_cannot_be_smuggled_into_the_first(client):
 
 def test_a_mail_that_is_too_large_is_refused_where_it_is_announced_and_where_it_is_not(settings, mailbox):
     settings.MAX_MESSAGE_SIZE = 50_000  # twice as much may come in: a bounce holds our mail and more
-    opened = OpenDoor()
-    with smtplib.SMTP("127.0.0.1", opened.port, timeout=PATIENCE) as client:
+    with open_door() as opened, smtplib.SMTP("127.0.0.1", opened.port, timeout=PATIENCE) as client:
         client.ehlo()
         assert client.docmd("MAIL", f"FROM:<{SENDER}> SIZE=100001")[0] == 552
         assert send(client, letter(body="x" * 76 + "\r\n" + ("y" * 76 + "\r\n") * 1_400))[0] == 552
         assert not RawMail.objects.exists()
 
         assert send(client, letter())[0] == 250  # and the session goes on
-    opened.close()
 
 
 def test_a_connection_that_breaks_before_the_final_dot_leaves_nothing(door, client):

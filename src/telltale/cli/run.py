@@ -66,8 +66,10 @@ def _check_owner(lock: Path) -> None:
 def check_ports(environment: Environment, patience: float) -> None:
     web = HostPort(environment.host, environment.port)
     ports.check(web, host_variable="TELLTALE_HOST", port_variable="TELLTALE_PORT", patience=patience)
-    both = "TELLTALE_SMTP_LISTEN"
-    ports.check(environment.smtp_listen, host_variable=both, port_variable=both, patience=patience)
+    doors = {"TELLTALE_SMTP_LISTEN": environment.smtp_listen, "TELLTALE_LMTP_LISTEN": environment.lmtp_listen}
+    for variable, door in doors.items():
+        if door:
+            ports.check(door, host_variable=variable, port_variable=variable, patience=patience)
 
 
 def say(line: str) -> None:

@@ -41,6 +41,9 @@ class HostPort(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 class SettingsError(ValueError):
     """What is wrong with the environment, a sentence for each variable."""
 
@@ -139,6 +142,17 @@ def _folder(value: str) -> Path:
     return path
 
 
+def _readable_file(value: str) -> Path | None:
+    if not value:
+        return None
+    path = _folder(value)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError("cannot be read") from error
+    return path
+
+
 def _existing_folder(value: str) -> Path | None:
     if not value:
         return None
@@ -187,6 +201,11 @@ def _host_port(value: str) -> HostPort:
 
 def _optional_host_port(value: str) -> HostPort | None:
     return _host_port(value) if value else None
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    """Raises ValueError also for a network that begins in the middle: 10.0.0.1/8 may be meant as either."""
+    return tuple(ipaddress.ip_network(one.strip()) for one in value.split(",") if one.strip())
 
 
 def _url(value: str) -> str:
@@ -367,6 +386,77 @@ class Environment:
             default="127.0.0.1:2525",
             doc="Where the desk takes mail by SMTP: customers' mail and bounces.",
             example="0.0.0.0:25",
+        ),
+    ]
+    lmtp_listen: Annotated[
+        HostPort | None,
+        Setting(
+            "TELLTALE_LMTP_LISTEN",
+            _optional_host_port,
+            should_be="an address and a port with a colon between",
+            default_in_words="empty: no LMTP",
+            doc="Where the desk takes mail by LMTP from a mail server of yours: docs/ways-in.md. "
+            "Whoever reaches this port is believed: keep it to the machine, or to your own network.",
+            example="127.0.0.1:2524",
+        ),
+    ]
+    smtp_connections: Annotated[
+        int,
+        Setting(
+            "TELLTALE_SMTP_CONNECTIONS",
+            _number(1, 10_000),
+            should_be="a number from 1 to 10000",
+            default="200",
+            doc="How many connections the SMTP door holds at once; whoever comes then is asked to come again. "
+            "One stranger has at most 50 of them, and 120 connections or mails a minute.",
+            example="500",
+        ),
+    ]
+    smtp_trusted: Annotated[
+        tuple[Network, ...],
+        Setting(
+            "TELLTALE_SMTP_TRUSTED",
+            _networks,
+            should_be="networks, with commas between",
+            default="127.0.0.0/8,::1/128",
+            doc="Where mail servers of your own stand that pass mail on to the desk: "
+            "they may come as often and as fast as they like.",
+            example="10.1.2.0/24,2001:db8::25",
+        ),
+    ]
+    smtp_proxies: Annotated[
+        tuple[Network, ...],
+        Setting(
+            "TELLTALE_SMTP_PROXIES",
+            _networks,
+            should_be="networks, with commas between",
+            default_in_words="empty: no proxy stands before the SMTP door",
+            doc="Where the proxies stand that the SMTP door is behind. Then each connection has to come from there "
+            "and to begin with a PROXY header (version 1 or 2), which says who is behind it.",
+            example="10.1.2.3",
+        ),
+    ]
+    tls_certificate: Annotated[
+        Path | None,
+        Setting(
+            "TELLTALE_TLS_CERTIFICATE",
+            _readable_file,
+            should_be="the full path of a file of PEM that the desk may read",
+            default_in_words="empty: one of the desk's own making, which no authority has signed",
+            doc="The certificate that the SMTP door shows after STARTTLS, with its chain. "
+            "A renewed one is read without a restart.",
+            example="/etc/letsencrypt/live/desk.example.com/fullchain.pem",
+        ),
+    ]
+    tls_key: Annotated[
+        Path | None,
+        Setting(
+            "TELLTALE_TLS_KEY",
+            _readable_file,
+            should_be="the full path of a file of PEM that the desk may read",
+            default_in_words="empty: it stands in the file of TELLTALE_TLS_CERTIFICATE",
+            doc="The private key of TELLTALE_TLS_CERTIFICATE.",
+            example="/etc/letsencrypt/live/desk.example.com/privkey.pem",
         ),
     ]
     smtp_port: Annotated[

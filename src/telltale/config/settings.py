@@ -128,6 +128,7 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENVIRONMENT.log_level},
+    "loggers": {"mail.log": {"level": "WARNING"}},  # aiosmtpd, which tells of every command
 }
 
 # Telltale's own

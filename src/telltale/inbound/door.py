@@ -1,4 +1,4 @@
-"""The SMTP door: takes what comes back and what customers write; stores it, commits, and only then says 250.
+"""The SMTP and LMTP doors: take what comes back and what customers write; store it, commit, and then say 250.
 
 RFC 5321 section 4.2.5 and 6.1: with 250 we take the responsibility. So a mail is on the disk and in the
 database before we say it, and a process that starts anew goes on with what the last one had not read yet.
@@ -10,11 +10,15 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
+from ipaddress import ip_network
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
 
 import django
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.proxy_protocol import ProxyData
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -22,23 +26,46 @@ from django.db import DatabaseError, close_old_connections, connection
 
 django.setup()
 
-from telltale.events import bell  # noqa: E402  (all of these need Django to be set up)
+from telltale.config.environment import HostPort  # noqa: E402  (all of these need Django to be set up)
+from telltale.events import bell  # noqa: E402
 from telltale.inbound import actions, service_reports  # noqa: E402
+from telltale.inbound.certificate import Certificate, own_certificate  # noqa: E402
+from telltale.inbound.guests import Guests  # noqa: E402
+from telltale.inbound.sessions import LMTPSession, SMTPSession, from_proxy, greeting  # noqa: E402
 
-COMMAND_TIMEOUT = 300  # seconds; RFC 5321 section 4.5.3.2.7
 MOST_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8 wants at least as many
 
 logger = logging.getLogger(__name__)
 
 
 class Door:
-    """aiosmtpd's handler: what we answer to RCPT and to the content."""
+    """aiosmtpd's handler: what we answer to EHLO, MAIL, RCPT and to the content."""
 
     def __init__(self) -> None:
         self.stored = asyncio.Event()  # something waits to be read
 
-    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    async def handle_EHLO(  # noqa: N802  (aiosmtpd's name)
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return greeting(responses)
+
+    async def handle_PROXY(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, proxy: ProxyData
+    ) -> bool:
+        return from_proxy(server, session, envelope, proxy)
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTPSession, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if server.guests.must_slow_down(_peer(session)):
+            return "450 4.7.0 Too many mails in a minute, try again in a minute"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Go on"
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTPSession, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
             return "452 4.5.3 Too many recipients in one transaction, send the rest in another"
@@ -48,6 +75,7 @@ class Door:
             logger.exception("no answer from the database for RCPT")
             return "451 4.3.0 Try again in a minute, our store does not answer"
         if refusal:
+            server.count_refusal(_peer(session))
             shown = address if address.isprintable() else "what you gave"
             return f"550 5.1.1 <{shown}> {refusal}"
         envelope.rcpt_tos.append(address)
@@ -60,12 +88,12 @@ class Door:
             await _in_database(
                 actions.store,
                 content,
-                door="smtp",
+                door="lmtp" if isinstance(server, LMTP) else "smtp",
                 mail_from=_reverse_path(envelope),
                 recipients=envelope.rcpt_tos,
-                peer=str(session.peer[0]) if session.peer else "",
+                peer=_peer(session),
             )
-        except (DatabaseError, OSError):
+        except Exception:  # of any kind: what is not kept is not acknowledged
             logger.exception("could not store a mail")
             return "451 4.3.0 Try again in a minute, our store does not answer"
         self.stored.set()
@@ -104,22 +132,65 @@ def _reverse_path(envelope: Envelope) -> str:
     return "" if mail_from == "<>" else mail_from
 
 
-async def listen(door: Door, *, host: str, port: int) -> asyncio.Server:
-    """Open the door. Port 0 takes any free one; the server's sockets tell which."""
+def _peer(session: Session) -> str:
+    return str(session.peer[0]) if session.peer else ""
+
+
+async def listen(door: Door, where: HostPort) -> asyncio.Server:
+    """Open the SMTP door. Port 0 takes any free one; the server's sockets tell which."""
+    environment = settings.ENVIRONMENT
+    certificate = _certificate(environment.helo_name)
+    guests = Guests(
+        trusted=environment.smtp_trusted,
+        most=environment.smtp_connections,
+        proxies=environment.smtp_proxies,
+    )
 
     def session() -> SMTP:
-        return SMTP(
+        return SMTPSession(
             door,
-            hostname=settings.ENVIRONMENT.helo_name,
+            guests=guests,
             ident="ESMTP Telltale",
-            data_size_limit=settings.MAX_MESSAGE_SIZE * 2,  # a bounce may hold our whole mail and more
-            enable_SMTPUTF8=True,
-            timeout=COMMAND_TIMEOUT,
-            loop=loop,
+            tls_context=certificate.context,
+            **_options(environment.helo_name),
         )
 
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(session, host=host, port=port)
+    return await asyncio.get_running_loop().create_server(session, host=where.host, port=where.port)
+
+
+async def listen_for_lmtp(door: Door, where: HostPort) -> asyncio.Server:
+    """Open the door for a mail server of ours."""
+    environment = settings.ENVIRONMENT
+    everywhere = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    guests = Guests(trusted=everywhere, most=environment.smtp_connections)
+
+    def session() -> SMTP:
+        return LMTPSession(door, guests=guests, ident="LMTP Telltale", **_options(environment.helo_name))
+
+    return await asyncio.get_running_loop().create_server(session, host=where.host, port=where.port)
+
+
+def _options(name: str) -> dict[str, Any]:
+    return {
+        "hostname": name,
+        "data_size_limit": settings.MAX_MESSAGE_SIZE * 2,  # a bounce may hold our whole mail and more
+        "enable_SMTPUTF8": True,
+        "loop": asyncio.get_running_loop(),
+    }
+
+
+def _certificate(name: str) -> Certificate:
+    environment = settings.ENVIRONMENT
+    chosen = environment.tls_certificate
+    if not chosen:
+        return own_certificate(environment.data / "tls", name=name)
+    try:
+        return Certificate(chosen, environment.tls_key or chosen)
+    except (OSError, ssl.SSLError) as error:
+        raise SystemExit(
+            f"The certificate in TELLTALE_TLS_CERTIFICATE ({chosen}) cannot be used: {error}. "
+            "It should be PEM, with the key in TELLTALE_TLS_KEY or in the same file."
+        ) from error
 
 
 async def _in_database(work: Any, *args: Any, **kwargs: Any) -> Any:
@@ -138,14 +209,18 @@ async def _in_database(work: Any, *args: Any, **kwargs: Any) -> Any:
 async def serve() -> None:
     door = Door()
     where = settings.ENVIRONMENT.smtp_listen
-    server = await listen(door, host=where.host, port=where.port)
+    servers = [await listen(door, where)]
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     logger.info("the SMTP door is open at %s", where)
+    if lmtp := settings.ENVIRONMENT.lmtp_listen:
+        servers.append(await listen_for_lmtp(door, lmtp))
+        logger.info("the LMTP door is open at %s", lmtp)
     tasks = [asyncio.create_task(task) for task in (door.read_stored(), door.listen_for_events())]
     await stop.wait()
-    server.close()
+    for server in servers:
+        server.close()
     for task in tasks:
         task.cancel()
 
