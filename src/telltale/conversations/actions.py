@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
@@ -115,12 +115,16 @@ def open_conversation(
 @transaction.atomic
 def contact_for(email: str, *, name: str = "") -> Contact:
     """The contact with this address; a new one where nobody has it yet."""
-    known = Address.objects.select_related("contact").with_email(email).first()
-    if known:
-        return known.contact
-    contact = Contact.objects.create(name=name)
-    Address.objects.create(contact=contact, email=email)
-    return contact
+    known = Address.objects.select_related("contact").with_email(email)
+    if address := known.first():
+        return address.contact
+    try:
+        with transaction.atomic():
+            contact = Contact.objects.create(name=name)
+            Address.objects.create(contact=contact, email=email)
+            return contact
+    except IntegrityError:  # another process has just met the same person
+        return known.get().contact
 
 
 @transaction.atomic
