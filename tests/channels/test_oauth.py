@@ -24,7 +24,9 @@ def endpoint() -> Iterator[TokenEndpoint]:
 
 @pytest.fixture
 def registration(endpoint: TokenEndpoint) -> Registration:
-    return Registration(Provider("https://sign-in.example", endpoint.url, "mail"), "desk-4711", SECRET)
+    return Registration(
+        Provider("https://sign-in.example", endpoint.url, "mail", "fetch"), "desk-4711", SECRET
+    )
 
 
 def test_a_refresh_token_buys_an_access_token(endpoint: TokenEndpoint, registration: Registration) -> None:
@@ -72,7 +74,7 @@ def test_a_refusal_is_told_in_the_providers_words_and_without_secrets(
 
 
 def test_a_provider_that_is_not_there_is_said_not_to_be_there() -> None:
-    registration = Registration(Provider("", "http://127.0.0.1:9/token", ""), "desk", SECRET)
+    registration = Registration(Provider("", "http://127.0.0.1:9/token", "", ""), "desk", SECRET)
 
     with pytest.raises(NoToken, match="could not be asked"):
         oauth.refresh(registration, REFRESH)

@@ -24,7 +24,7 @@ from django.utils import timezone
 from telltale.conversations.models import Conversation, Mailbox, Part, RawMail, Relay
 from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.delivery.states import State
-from telltale.inbound import actions
+from telltale.inbound import store
 from telltale.inbound.service_events import hear
 from telltale.mail.reply_address import sign as sign_reply
 from telltale.mail.return_path import LIFETIME, sign
@@ -275,7 +275,7 @@ def test_a_disk_that_fails_means_try_again(client, monkeypatch, tmp_path):
 
 
 def test_what_an_earlier_process_left_is_read_first_and_then_what_comes(door, client):
-    actions.store(
+    store.store(
         letter(body="left over"), door="smtp", mail_from=SENDER, recipients=[MAILBOX], peer="127.0.0.1"
     )
 

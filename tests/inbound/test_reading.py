@@ -18,7 +18,8 @@ from telltale.delivery.actions import mark_handled, send_to_another_address, sta
 from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery, DeliveryNote, Report
 from telltale.delivery.states import State
-from telltale.inbound import actions
+from telltale.inbound import reading
+from telltale.inbound.store import store as keep_for_all
 from telltale.mail.reply_address import sign
 from telltale.mail.return_path import LIFETIME
 from tests.conftest import answered
@@ -45,7 +46,7 @@ def accepted(reply) -> Delivery:
 
 
 def store(content: bytes, *, to: str) -> RawMail:
-    [mail] = actions.store(content, door="smtp", mail_from="", recipients=[to], peer="127.0.0.1")
+    [mail] = keep_for_all(content, door="smtp", mail_from="", recipients=[to], peer="127.0.0.1")
     return mail
 
 
@@ -56,7 +57,7 @@ def reply_address(conversation: Conversation) -> str:
 def take(content: bytes, *, to: str) -> RawMail:
     """Store it and read all that waits."""
     mail = store(content, to=to)
-    while actions.read_next():
+    while reading.read_next():
         pass
     mail.refresh_from_db()
     return mail
@@ -114,7 +115,7 @@ def test_state_note_and_evidence_come_together_or_not_at_all(accepted, monkeypat
     assert not Report.objects.filter(source=Report.Source.DSN).exists()
     assert RawMail.objects.get().fate == Fate.WAITING
 
-    assert actions.read_next()
+    assert reading.read_next()
     accepted.refresh_from_db()
     assert accepted.state == State.FAILED
     assert notes() == [(Kind.FAILED, "")]
@@ -266,9 +267,9 @@ def test_an_automatic_answer_to_the_return_path_is_told_and_opens_nothing(accept
 def test_a_return_path_that_expired_while_its_mail_waited_proves_nothing_any_more(accepted, monkeypatch):
     mail = store(report_on(accepted), to=way_back(accepted))
     later = timezone.now() + LIFETIME + timedelta(days=1)
-    monkeypatch.setattr(actions.timezone, "now", lambda: later)
+    monkeypatch.setattr(reading.timezone, "now", lambda: later)
 
-    assert actions.read_next()
+    assert reading.read_next()
 
     mail.refresh_from_db()
     accepted.refresh_from_db()
@@ -281,7 +282,7 @@ def test_a_report_on_a_delivery_that_is_gone_is_kept_aside(accepted):
     DeliveryNote.objects.all().delete()
     accepted.delete()
 
-    assert actions.read_next()
+    assert reading.read_next()
 
     mail.refresh_from_db()
     assert (mail.fate, mail.fate_reason) == (
@@ -293,14 +294,40 @@ def test_a_report_on_a_delivery_that_is_gone_is_kept_aside(accepted):
 # Reports that anybody can make
 
 
-def test_a_report_to_our_public_address_proves_nothing_and_changes_nothing(accepted):
+def test_a_report_to_our_public_address_that_encloses_our_mail_is_told_as_not_proven(accepted):
+    """Where an account's provider writes its own return path; somebody who was sent the mail could have made it."""
     mail = take(report_on(accepted), to=MAILBOX)
 
     accepted.refresh_from_db()
-    assert mail.fate == Fate.QUARANTINED
-    assert mail.fate_reason == "not written by a person: bounce"
+    assert (mail.fate, mail.fate_reason) == (Fate.REPORT, f"delivery {accepted.pk}: bounce, not proven")
+    assert accepted.state == State.FAILED
+    assert len(notes()) == 1
+    assert dead_addresses() == []
+    assert not Report.objects.get(returned_mail=mail).proven
+
+
+def test_a_report_that_only_knows_the_address_changes_nothing(accepted):
+    mail = take(report(block(accepted.recipient)), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    assert (mail.fate, mail.fate_reason) == (Fate.QUARANTINED, "not written by a person: bounce")
     assert accepted.state == State.ACCEPTED
-    assert dead_addresses() == notes() == []
+    assert notes() == []
+
+
+def test_a_report_that_encloses_our_mail_and_names_a_stranger_changes_nothing(accepted):
+    mail = take(report(block("eve@evil.example"), returned=accepted.message.message_id), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    assert (mail.fate, accepted.state) == (Fate.QUARANTINED, State.ACCEPTED)
+
+
+def test_an_unproven_success_silences_nothing(accepted):
+    """Somebody in copy knows the Message-ID, and could say that the others were reached."""
+    mail = take(report_on(accepted, "delivered", "2.1.5", "smtp; 250 2.1.5 Ok"), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    assert (mail.fate, accepted.state) == (Fate.QUARANTINED, State.ACCEPTED)
 
 
 def with_envelope_id(envelope_id: str, content: bytes) -> bytes:
@@ -329,6 +356,7 @@ def test_an_envelope_id_that_we_did_not_sign_proves_nothing(accepted):
 
     accepted.refresh_from_db()
     assert (mail.fate, accepted.state) == (Fate.QUARANTINED, State.ACCEPTED)
+    assert mail.fate_reason == "its envelope id is none of ours: its signature is wrong"
     assert notes() == []
 
 
@@ -524,7 +552,7 @@ def test_a_mail_to_several_mailboxes_is_kept_for_each(mailbox):
     Mailbox.objects.create(name="Billing", address="billing@lamp.example")
     people = [MAILBOX, "billing@lamp.example", "Billing@Lamp.example"]
 
-    kept = actions.store(letter(), door="smtp", mail_from="", recipients=people, peer="")
+    kept = keep_for_all(letter(), door="smtp", mail_from="", recipients=people, peer="")
 
     assert [mail.rcpt_to.lower() for mail in kept] == [MAILBOX, "billing@lamp.example"]
 
@@ -533,7 +561,7 @@ def test_a_mailbox_that_was_taken_away_meanwhile_loses_no_mail(mailbox):
     mail = store(letter(), to=MAILBOX)
     mailbox.delete()
 
-    assert actions.read_next()
+    assert reading.read_next()
 
     mail.refresh_from_db()
     assert (mail.fate, mail.fate_reason) == (Fate.QUARANTINED, "its mailbox is gone")
@@ -589,11 +617,11 @@ def test_mails_are_read_in_the_order_in_which_they_came(mailbox):
     for number in range(3):
         store(letter(sender=f"{number}@x.example", body=str(number)), to=MAILBOX)
 
-    while actions.read_next():
+    while reading.read_next():
         pass
 
     assert messages() == ["0", "1", "2"]
-    assert not actions.read_next()
+    assert not reading.read_next()
 
 
 def test_nothing_is_sent_in_answer_to_anything(accepted):
@@ -641,12 +669,12 @@ def test_a_mail_whose_files_find_no_room_waits_until_they_do(conversation, monke
     with monkeypatch.context() as broken:
         broken.setattr(Attachment._meta.get_field("file").storage, "save", full)
         with pytest.raises(StoreError, match="No space left"):
-            actions.read_next()
+            reading.read_next()
     mail.refresh_from_db()
     assert mail.fate == Fate.WAITING
     assert messages() == []
 
-    assert actions.read_next()
+    assert reading.read_next()
     assert messages() == ["Look at this."]
 
 
@@ -664,7 +692,7 @@ def test_what_is_left_of_files_that_found_no_room_does_not_fill_the_disk(convers
     store(letter(body="", more=two), to=MAILBOX)
     monkeypatch.setattr(storage, "save", full_at_the_second)
     with pytest.raises(StoreError):
-        actions.read_next()
+        reading.read_next()
 
     assert stored
     assert not storage.exists(stored[0])

@@ -1,4 +1,4 @@
-"""OAuth 2.0 for relays that take no passwords: Google and Microsoft 365. RFC 6749, with PKCE (RFC 7636).
+"""OAuth 2.0 for servers that take no passwords: Google and Microsoft 365. RFC 6749, with PKCE (RFC 7636).
 
 An admin registers the desk at the provider and signs in once; the refresh token from that is kept, encrypted, and
 buys access tokens that live an hour.
@@ -13,7 +13,7 @@ import json
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.client import HTTPException
 from typing import Any
@@ -36,15 +36,20 @@ class Provider:
 
     authorize: str
     token: str
-    scope: str
+    scope: str  # to send
+    scope_of_imap: str  # to fetch
     extra: Mapping[str, str] = field(default_factory=dict)  # of the authorization request
 
     def of_tenant(self, tenant: str) -> Provider:
         """The same at one organisation; "common" is whichever the admin belongs to."""
         name = tenant or "common"
-        return Provider(
-            self.authorize.format(tenant=name), self.token.format(tenant=name), self.scope, self.extra
+        return replace(
+            self, authorize=self.authorize.format(tenant=name), token=self.token.format(tenant=name)
         )
+
+    def for_imap(self) -> Provider:
+        """The same, to fetch."""
+        return replace(self, scope=self.scope_of_imap)
 
 
 # https://developers.google.com/gmail/imap/xoauth2-protocol
@@ -54,12 +59,14 @@ PROVIDERS = {
         "https://accounts.google.com/o/oauth2/v2/auth",
         "https://oauth2.googleapis.com/token",
         "https://mail.google.com/",
+        "https://mail.google.com/",
         {"access_type": "offline", "prompt": "consent"},  # otherwise it gives a refresh token once only
     ),
     "microsoft": Provider(
         "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize",
         "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
         "offline_access https://outlook.office.com/SMTP.Send",
+        "offline_access https://outlook.office.com/IMAP.AccessAsUser.All",
     ),
 }
 

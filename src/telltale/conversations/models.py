@@ -56,8 +56,8 @@ class Mailbox(models.Model):
         return list(self.relays.all()) if self.way == self.Way.RELAY else []
 
 
-class Relay(models.Model):
-    """A smart host that takes a mailbox's mail. The first that can be reached takes it, the others stand in."""
+class SignsIn(models.Model):
+    """A server of somebody else's, and how we sign in there."""
 
     class Security(models.TextChoices):
         NONE = "none", "None"
@@ -70,10 +70,8 @@ class Relay(models.Model):
         GOOGLE = "google", "Google (OAuth 2.0)"
         MICROSOFT = "microsoft", "Microsoft 365 (OAuth 2.0)"
 
-    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="relays")
-    position = models.PositiveSmallIntegerField(default=0)  # the lowest is tried first
     host = models.CharField(max_length=253)
-    port = models.PositiveIntegerField(default=587)
+    port = models.PositiveIntegerField()
     security = models.CharField(max_length=8, choices=Security.choices, default=Security.STARTTLS)
     sign_in = models.CharField(max_length=9, choices=SignIn.choices, default=SignIn.NONE)
     username = models.CharField(max_length=254, blank=True)
@@ -83,6 +81,24 @@ class Relay(models.Model):
     client_secret = EncryptedTextField(blank=True)
     tenant = models.CharField(max_length=253, blank=True)  # Microsoft's name for the organisation
     refresh_token = EncryptedTextField(blank=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def uses_oauth(self) -> bool:
+        return self.sign_in in (self.SignIn.GOOGLE, self.SignIn.MICROSOFT)
+
+
+class Relay(SignsIn):
+    """A smart host that takes a mailbox's mail. The first that can be reached takes it, the others stand in."""
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="relays")
+    position = models.PositiveSmallIntegerField(default=0)  # the lowest is tried first
+    port = models.PositiveIntegerField(default=587)
     # An e-mail service tells what became of its mail at an address that only it knows.
     service = models.CharField(max_length=16, blank=True)  # its name in channels/services.py
     events_token = EncryptedTextField(blank=True)  # the secret in that address
@@ -104,12 +120,67 @@ class Relay(models.Model):
             ),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+
+class ImapAccount(SignsIn):
+    """An account at a provider that a mailbox's mail arrives in, and is fetched from by IMAP (RFC 9051)."""
+
+    class Begin(models.TextChoices):
+        NEW = "new", "With what comes from now on"
+        UNREAD = "unread", "With what is unread there now"
+
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="imap_accounts")
+    port = models.PositiveIntegerField(default=993)
+    security = models.CharField(max_length=8, choices=SignsIn.Security.choices, default=SignsIn.Security.TLS)
+    sign_in = models.CharField(max_length=9, choices=SignsIn.SignIn.choices, default=SignsIn.SignIn.PASSWORD)
+    folders = models.TextField(default="INBOX")  # a line each, as people write their names
+    begin = models.CharField(max_length=6, choices=Begin.choices, default=Begin.NEW)
+    marks_read = models.BooleanField(default=True)  # there, once it is kept here
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(host="") & ~Q(username=""), name="imap_account_is_somewhere"),
+            models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="imap_port_exists"),
+            models.CheckConstraint(
+                condition=~Q(sign_in="none") & ~Q(security="none"), name="imap_signs_in_encrypted"
+            ),
+        ]
 
     @property
-    def uses_oauth(self) -> bool:
-        return self.sign_in in (self.SignIn.GOOGLE, self.SignIn.MICROSOFT)
+    def folder_names(self) -> list[str]:
+        return list(dict.fromkeys(line.strip() for line in self.folders.splitlines() if line.strip()))
+
+
+class ImapFolder(models.Model):
+    """How far one folder has been fetched, and how that goes.
+
+    Mails with a UID up to `last_uid` are kept here, as long as the folder's UIDVALIDITY is the same
+    (RFC 9051 section 2.3.1.1); those up to `read_uid` are marked as read there.
+    """
+
+    account = models.ForeignKey(ImapAccount, on_delete=models.CASCADE, related_name="places")
+    name = models.CharField(max_length=255)
+    uidvalidity = models.PositiveBigIntegerField(null=True, blank=True)  # None: never fetched
+    last_uid = models.PositiveBigIntegerField(default=0)
+    read_uid = models.PositiveBigIntegerField(default=0)
+    last_mail_at = models.DateTimeField(null=True, blank=True)  # when the last one was kept
+    answered_at = models.DateTimeField(null=True, blank=True)  # when the server last did as it was asked
+    fault = models.TextField(blank=True)  # why it does not, in its words or ours
+    fault_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(F("account"), F("name"), name="imap_folder_once"),
+            models.CheckConstraint(
+                condition=Q(fault="", fault_since=None) | (~Q(fault="") & Q(fault_since__isnull=False)),
+                name="imap_folder_fault_has_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class DkimKey(models.Model):
@@ -279,12 +350,13 @@ class RawMail(models.Model):
         MESSAGE = "message", "a message of a customer"
         QUARANTINED = "quarantined", "matches nothing; changes nothing"
 
-    door = models.CharField(max_length=16)  # "smtp"
+    door = models.CharField(max_length=16)  # "smtp", "lmtp", "imap", "file"
     mail_from = models.CharField(max_length=512, blank=True)  # "" is the null reverse-path, RFC 5321 4.5.5
     rcpt_to = models.CharField(max_length=512)
     peer = models.CharField(max_length=64, blank=True)
     content = models.FileField(upload_to=raw_mail_path, storage=default_storage, max_length=120)
-    size = models.PositiveBigIntegerField()  # octets
+    size = models.PositiveBigIntegerField()  # octets, also those that were not fetched
+    digest = models.CharField(max_length=64, blank=True)  # BLAKE2b-256 of the content, in hexadecimal
     fate = models.CharField(max_length=11, choices=Fate.choices, default=Fate.WAITING)
     fate_reason = models.CharField(max_length=255, blank=True)
     received_at = models.DateTimeField(default=timezone.now)
@@ -293,6 +365,7 @@ class RawMail(models.Model):
         ordering: ClassVar = ["id"]
         indexes: ClassVar = [
             models.Index(fields=["id"], name="raw_mail_waiting", condition=Q(fate="waiting")),
+            models.Index(fields=["digest"], name="raw_mail_by_digest", condition=~Q(digest="")),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

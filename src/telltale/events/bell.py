@@ -18,6 +18,7 @@ from psycopg import sql
 CHANGES = "telltale_changes"  # pages listen here
 QUEUE = "telltale_queue"  # delivery workers listen here
 INBOUND = "telltale_inbound"  # who reads what has come in listens here
+FETCHING = "telltale_fetching"  # who fetches mail hears here that the accounts have changed
 RECONNECT_AFTER = 1.0  # seconds
 _FOR_DJANGO_ALONE = ("pool", "server_side_binding")  # among the options of its connections
 

@@ -28,11 +28,13 @@ django.setup()
 
 from telltale.config.environment import HostPort  # noqa: E402  (all of these need Django to be set up)
 from telltale.events import bell  # noqa: E402
-from telltale.inbound import actions, service_reports  # noqa: E402
+from telltale.inbound import reading, service_reports, store  # noqa: E402
 from telltale.inbound.certificate import Certificate, own_certificate  # noqa: E402
+from telltale.inbound.fetching import Fetchers  # noqa: E402
 from telltale.inbound.guests import Guests  # noqa: E402
 from telltale.inbound.sessions import LMTPSession, SMTPSession, from_proxy, greeting  # noqa: E402
 
+FETCHERS_STOP_WITHIN = 3.0  # seconds
 MOST_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8 wants at least as many
 
 logger = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class Door:
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
             return "452 4.5.3 Too many recipients in one transaction, send the rest in another"
         try:
-            refusal = await _in_database(actions.refusal_for, address)
+            refusal = await _in_database(store.refusal_for, address)
         except DatabaseError:
             logger.exception("no answer from the database for RCPT")
             return "451 4.3.0 Try again in a minute, our store does not answer"
@@ -86,7 +88,7 @@ class Door:
         content = envelope.original_content or b""
         try:
             await _in_database(
-                actions.store,
+                store.store,
                 content,
                 door="lmtp" if isinstance(server, LMTP) else "smtp",
                 mail_from=_reverse_path(envelope),
@@ -121,9 +123,22 @@ class Door:
         async for _ in bell.listen(bell.INBOUND):
             self.stored.set()
 
+    async def fetch(self) -> None:
+        """Fetch from the accounts of the settings, for ever; what changes there counts at once."""
+        loop = asyncio.get_running_loop()
+        fetchers = Fetchers(lambda: loop.call_soon_threadsafe(self.stored.set))
+        try:
+            async for _ in bell.listen(bell.FETCHING):
+                try:
+                    await _in_database(fetchers.settle)
+                except DatabaseError:  # the bell rings again once the database is back
+                    logger.exception("the accounts to fetch from could not be read")
+        finally:
+            await asyncio.to_thread(fetchers.stop, FETCHERS_STOP_WITHIN)
+
 
 def _read_one() -> bool:
-    return actions.read_next() or service_reports.read_next()
+    return reading.read_next() or service_reports.read_next()
 
 
 def _reverse_path(envelope: Envelope) -> str:
@@ -217,12 +232,15 @@ async def serve() -> None:
     if lmtp := settings.ENVIRONMENT.lmtp_listen:
         servers.append(await listen_for_lmtp(door, lmtp))
         logger.info("the LMTP door is open at %s", lmtp)
-    tasks = [asyncio.create_task(task) for task in (door.read_stored(), door.listen_for_events())]
+    tasks = [
+        asyncio.create_task(task) for task in (door.read_stored(), door.listen_for_events(), door.fetch())
+    ]
     await stop.wait()
     for server in servers:
         server.close()
     for task in tasks:
         task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from telltale.channels.services import KEY
 from telltale.conversations.fields import readable
 from telltale.conversations.models import Relay, ServiceEvent
 from telltale.events.bell import INBOUND, ring
-from telltale.inbound.actions import storable
+from telltale.inbound.store import storable
 
 # The address of the events is a secret of the service's, so there is no password beside it.
 warnings.filterwarnings("ignore", category=AnymailInsecureWebhookWarning)

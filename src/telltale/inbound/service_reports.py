@@ -29,7 +29,7 @@ from telltale.conversations.dkim_keys import ascii_domain
 from telltale.conversations.models import ServiceEvent
 from telltale.delivery.models import Delivery
 from telltale.delivery.reports import record_heard
-from telltale.inbound.actions import MOST_REASON, tell
+from telltale.inbound.reading import MOST_REASON, tell
 from telltale.mail.addresses import typed
 from telltale.mail.report import SERVICE_EVENT, Action, Diagnostic, RecipientReport
 from telltale.mail.return_path import ReturnPath, verify

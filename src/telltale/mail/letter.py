@@ -22,6 +22,7 @@ from telltale.mail.letter_files import LetterFile, files_of, is_file
 MOST_TEXT = 500_000  # characters that we keep of one letter as text
 MOST_MULTIPARTS = 100  # a long thread of forwarded mails has twenty; `email` gets very slow with very many
 MOST_PARTS = 10_000  # lines that may be boundaries
+MOST_HEADER = 64_000  # octets in which a field is looked for that stands at the top
 LONGEST_ADDRESS = 254  # octets, RFC 5321 section 4.5.3.1.3
 
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,995}>")
@@ -73,6 +74,13 @@ def read_letter(raw: bytes) -> Letter:
         answers=tuple(dict.fromkeys(answers))[:100],
         files=files_of(message),
     )
+
+
+def reverse_path(raw: bytes) -> str:
+    """Whose mail it is by the Return-Path that the last server wrote, RFC 5321 section 4.4; "" where there is none."""
+    field = _raw_header(BytesHeaderParser().parsebytes(raw[:MOST_HEADER]), "Return-Path")
+    found = _IN_BRACKETS.findall(field)
+    return found[0] if found else ""
 
 
 def header(message: Message, name: str) -> str:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from telltale.delivery.browse import needs_a_look
-from telltale.web.inbox import rail
+from telltale.web.inbox import not_fetched, rail
 
 
 def desk(request: HttpRequest) -> dict[str, Any]:
@@ -18,5 +18,6 @@ def desk(request: HttpRequest) -> dict[str, Any]:
     return {
         "rail": lambda: rail(request.user),
         "queue_needs_a_look": needs_a_look,
+        "not_fetched": not_fetched,
         "sandbox": settings.ENVIRONMENT.sandbox,
     }

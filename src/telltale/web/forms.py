@@ -18,7 +18,7 @@ from django.utils import timezone
 from telltale.accounts.models import Agent, valid_time_zone
 from telltale.channels.services import SERVICES
 from telltale.conversations.fields import Unreadable
-from telltale.conversations.models import Mailbox, Relay
+from telltale.conversations.models import ImapAccount, Mailbox, Relay
 from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery
 from telltale.inbound.service_events import can_check
@@ -314,6 +314,7 @@ class NewMailboxForm(MailboxForm):
         return {name: data[f"relay_{name}"] for name in names} | {"sign_in": signs_in}
 
 
+MOST_FOLDERS = 10
 UNENCRYPTED = "A password needs an encrypted connection: choose STARTTLS or TLS."
 
 
@@ -380,6 +381,84 @@ class RelayForm(_WithSecrets):
             self.add_error("security", UNENCRYPTED)
         by_password = data.get("sign_in") == Relay.SignIn.PASSWORD
         self.require(NEEDED_WITH_PASSWORD if by_password else NEEDED_WITH_OAUTH, data)
+
+
+HOSTS_OF_IMAP = {
+    ImapAccount.SignIn.GOOGLE: "imap.gmail.com",
+    ImapAccount.SignIn.MICROSOFT: "outlook.office365.com",
+}
+
+
+class ImapForm(_WithSecrets):
+    """One account that mail is fetched from."""
+
+    secrets = ("password", "client_secret")
+    host = forms.CharField(
+        max_length=253,
+        required=False,
+        help_text="Empty for Google (imap.gmail.com) and Microsoft 365 (outlook.office365.com).",
+    )
+    port = forms.IntegerField(min_value=1, max_value=65_535, initial=993)
+    security = forms.ChoiceField(
+        choices=[one for one in Relay.Security.choices if one[0] != Relay.Security.NONE],
+        initial=Relay.Security.TLS,
+    )
+    sign_in = forms.ChoiceField(
+        choices=[one for one in Relay.SignIn.choices if one[0] != Relay.SignIn.NONE], label="How we sign in"
+    )
+    folders = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 2}),
+        initial="INBOX",
+        help_text="One in each line.",
+        max_length=2_000,
+    )
+
+    class Meta:
+        model = ImapAccount
+        fields: ClassVar = (
+            *("host", "port", "security", "sign_in", "username", "password"),
+            *("client_id", "client_secret", "tenant", "folders", "begin", "marks_read"),
+        )
+        labels: ClassVar = {
+            "username": "User name",
+            "client_id": "Client ID of your registration",
+            "client_secret": "Client secret",
+            "tenant": "Tenant of your organisation (Microsoft)",
+            "begin": "Where to begin",
+            "marks_read": "Mark each mail as read there once it is kept here",
+        }
+        help_texts: ClassVar = {
+            "tenant": "Its ID or domain; empty for the organisation of whoever signs in.",
+        }
+        widgets: ClassVar = {
+            "password": _secret_input(),
+            "client_secret": _secret_input(),
+            "begin": forms.RadioSelect,
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            del self.fields["begin"]  # it has begun
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        data["host"] = data.get("host") or HOSTS_OF_IMAP.get(data.get("sign_in", ""), "")
+        if not data["host"]:
+            self.add_error("host", "Give the name of the provider's IMAP server.")
+        by_password = data.get("sign_in") == Relay.SignIn.PASSWORD
+        self.require(NEEDED_WITH_PASSWORD if by_password else NEEDED_WITH_OAUTH, data)
+        return data
+
+    def clean_folders(self) -> str:
+        names = [line.strip() for line in self.cleaned_data["folders"].splitlines() if line.strip()]
+        if len(names) > MOST_FOLDERS:
+            raise ValidationError(
+                f"Each folder is a connection of its own, and providers allow few: {MOST_FOLDERS}."
+            )
+        if any(len(name) > 255 or not name.isprintable() for name in names):
+            raise ValidationError("That is no name of a folder.")
+        return "\n".join(names)
 
 
 class ServiceForm(_WithSecrets):

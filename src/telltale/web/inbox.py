@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
 
 from telltale.accounts.models import Agent
-from telltale.conversations.models import Conversation
+from telltale.conversations.models import Conversation, ImapFolder
 
 PAGE = 50  # rows of a list
+TROUBLE_LASTS = timedelta(minutes=1)  # a server that starts anew is away for less
 
 OPEN = Q(state=Conversation.State.OPEN)
 
@@ -50,6 +53,12 @@ def rail(agent: Agent) -> list[RailEntry]:
     counted = {view.slug: Count("pk", filter=view.filter_for(agent)) for view in VIEWS if view.counted}
     counts = Conversation.objects.filter(OPEN | ~Q(alert="")).aggregate(**counted)
     return [RailEntry(view, counts.get(view.slug)) for view in VIEWS]
+
+
+def not_fetched() -> QuerySet[ImapFolder]:
+    """Where customers' mail should be fetched and has not been for some time: nobody would miss it otherwise."""
+    lasting = Q(fault_since__lt=timezone.now() - TROUBLE_LASTS)
+    return ImapFolder.objects.filter(lasting).select_related("account__mailbox")
 
 
 def conversations(view: View, agent: Agent) -> QuerySet[Conversation]:

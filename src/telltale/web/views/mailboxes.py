@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
 from django.contrib import messages
-from django.core import signing
 from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,25 +14,20 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from telltale.bounce import explain
-from telltale.channels import oauth
-from telltale.channels.relays import registration
 from telltale.channels.services import SERVICES
 from telltale.channels.trial import FaultError, send_test
-from telltale.conversations.fields import UnreadableError
 from telltale.conversations.models import Mailbox, Relay
 from telltale.delivery.destinations import change_lanes
+from telltale.events.bell import FETCHING, ring
 from telltale.inbound.service_events import VIEWS
-from telltale.smtp.auth import NoToken
 from telltale.smtp.session import AttemptResult, Outcome
 from telltale.web.forms import MailboxForm, RelayForm, ServiceForm, TestMailForm
 from telltale.web.presentation import PARTY, code_lines
 from telltale.web.requests import DeskRequest, admins_only
+from telltale.web.views.oauth import callback
 
 WHO = "Only an admin can see and change mailboxes."
-SIGN_IN_WITHIN = 15 * 60  # seconds
 HERE_ALONE = ("localhost", "127.0.0.1", "::1", "")  # hosts that nobody else can reach
-SALT = "telltale.oauth"
-VERIFIER = "oauth-verifier"
 
 
 @require_safe
@@ -54,6 +47,7 @@ def mailbox(request: DeskRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             change_lanes(form.save())
+            ring(FETCHING)
         messages.info(request, "Saved.")
         return redirect("mailbox", pk=pk)
     return _page(request, get_object_or_404(Mailbox, pk=pk), form=form)
@@ -107,7 +101,7 @@ def _edit_relay(request: DeskRequest, instance: Relay, heading: str) -> HttpResp
         "form": form,
         "mailbox": instance.mailbox,
         "relay": instance,
-        "callback": _callback(request),
+        "callback": callback(request),
         "service": SERVICES.get(instance.service),
         "services": [] if instance.pk or instance.service else SERVICES.items(),
         "events": _events_of(instance),
@@ -186,75 +180,6 @@ def _told(result: AttemptResult) -> dict[str, Any]:
     }
 
 
-# Signing in with OAuth 2.0: to the provider and back.
-
-
-@require_POST
-@admins_only(WHO)
-def sign_in(request: DeskRequest, pk: int) -> HttpResponse:
-    """On to the provider, where somebody signs in as the account that sends."""
-    found = get_object_or_404(Relay, pk=pk)
-    if not found.uses_oauth:
-        messages.error(request, "This relay takes no sign-in of Google or Microsoft.")
-        return redirect("relay", pk=pk)
-    try:
-        registered = registration(found)
-    except UnreadableError as error:
-        messages.error(request, str(error))
-        return redirect("relay", pk=pk)
-    verifier = request.session[VERIFIER] = secrets.token_urlsafe(48)
-    state = signing.dumps({"relay": pk, "agent": request.user.pk}, salt=SALT)
-    return redirect(
-        oauth.authorization_url(
-            registered, redirect=_callback(request), state=state, verifier=verifier, hint=found.username
-        )
-    )
-
-
-@require_safe
-@admins_only(WHO)
-def signed_in(request: DeskRequest) -> HttpResponse:
-    """Back from the provider with a code, or with the reason why there is none."""
-    verifier = request.session.pop(VERIFIER, "")
-    try:
-        state = signing.loads(request.GET.get("state", ""), salt=SALT, max_age=SIGN_IN_WITHIN)
-    except signing.BadSignature:
-        state = {}
-    if not verifier or state.get("agent") != request.user.pk:
-        messages.error(request, "That sign-in was not begun here, or it is too long ago. Begin it again.")
-        return redirect("mailboxes")
-    found = get_object_or_404(Relay, pk=state["relay"])
-    _keep_grant(request, found, verifier)
-    return redirect("mailbox", pk=found.mailbox_id)
-
-
-def _keep_grant(request: DeskRequest, found: Relay, verifier: str) -> None:
-    code = request.GET.get("code", "")
-    if not code:
-        said = request.GET.get("error_description") or request.GET.get("error") or "nothing"
-        messages.error(request, f"The provider did not sign in; it said: {said[:500]}")
-        return
-    try:
-        granted = oauth.exchange(
-            registration(found), code=code, redirect=_callback(request), verifier=verifier
-        )
-    except (NoToken, UnreadableError) as error:
-        messages.error(request, f"The sign-in did not succeed. {error}")
-        return
-    if not granted.refresh_token:
-        messages.error(
-            request, "The provider gave no refresh token: take our access away there, and try again."
-        )
-        return
-    Relay.objects.filter(pk=found.pk).update(refresh_token=granted.refresh_token)
-    messages.info(request, "Signed in. Send a test to see whether the relay takes our mail.")
-
-
-def _callback(request: DeskRequest) -> str:
-    """The address that the admin registers at the provider."""
-    return request.build_absolute_uri(reverse("oauth-callback"))
-
-
 def _anew(mailbox: Mailbox) -> Mailbox:
     """As the database has it: a mailbox remembers its relays."""
     return Mailbox.objects.get(pk=mailbox.pk)
@@ -273,6 +198,7 @@ def _page(
         "form": form or MailboxForm(instance=mailbox),
         "test_form": test_form or TestMailForm(initial={"to": request.user.email}),
         "test": test,
+        "accounts": mailbox.imap_accounts.prefetch_related("places"),
         "relays": [(one, SERVICES.get(one.service), one.service in VIEWS) for one in mailbox.relays.all()],
     }
     refused = any(one and one.is_bound and one.errors for one in (form, test_form))

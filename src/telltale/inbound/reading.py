@@ -1,4 +1,4 @@
-"""What becomes of a mail that came in: stored, read, and put where it belongs.
+"""What becomes of a mail that is kept: read, and put where it belongs.
 
 Trust: a report that came to a return path that we signed is proven; nothing weaker changes anything here.
 What matches nothing waits in quarantine.
@@ -7,10 +7,8 @@ What matches nothing waits in quarantine.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -23,11 +21,13 @@ from telltale.conversations.actions import (
     advance,
     announce,
     contact_for,
+    megabytes,
     open_conversation,
 )
 from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
 from telltale.delivery.models import Delivery, OutgoingMessage
 from telltale.delivery.reports import record_heard
+from telltale.inbound.store import OF_REPORTS, mailbox_of
 from telltale.mail.letter import Letter, read_letter
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
@@ -35,8 +35,8 @@ from telltale.mail.report import Action, Diagnostic, RecipientReport
 from telltale.mail.return_path import ReturnPath, verify
 from telltale.mail.signing import Fault
 
-OF_REPORTS = {Kind.BOUNCE: Action.FAILED, Kind.DELAYED: Action.DELAYED, Kind.DELIVERED: Action.DELIVERED}
 TOLD = [Action.RELAYED, Action.DELIVERED, Action.DELAYED, Action.FAILED]  # the gravest last
+ALARMS = [Action.DELAYED, Action.FAILED]
 CAME_BACK = {
     Kind.AUTOREPLY: "An automatic answer came back",
     Kind.READ_RECEIPT: "A read receipt came back",
@@ -53,58 +53,6 @@ MOST_SUBJECT = 120  # characters
 MOST_REASON = 255  # characters
 
 logger = logging.getLogger(__name__)
-
-
-def refusal_for(address: str) -> str:
-    """Why we do not take mail for this address; "" where we do."""
-    if not address.isprintable():  # NUL, octets that are no UTF-8: nothing that a database could look up
-        return "is no address"
-    proof = verify(address, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
-    if isinstance(proof, ReturnPath):
-        return ""
-    if proof is not Fault.NOT_OURS:
-        return f"is no return path of ours: {proof}"
-    answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
-    if answer is Fault.FORGED:
-        return f"is no reply address of ours: {answer}"
-    return "" if _mailbox_of(address) else "is no mailbox of this desk"
-
-
-def _mailbox_of(address: str) -> Mailbox | None:
-    """The mailbox that takes mail for this address: by its own, or by a reply address that we signed for it."""
-    answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
-    named = answer.mailbox if isinstance(answer, ReplyAddress) else address
-    return Mailbox.objects.filter(address__iexact=named).first()
-
-
-@transaction.atomic
-def store(
-    content: bytes, *, door: str, mail_from: str, recipients: Iterable[str], peer: str
-) -> list[RawMail]:
-    """Keep the mail as it came, once for each recipient: all or nothing, since one answer counts for all.
-
-    When this returns and the transaction is committed, it cannot be lost.
-    """
-    once = {recipient.lower(): recipient for recipient in recipients}.values()
-    return [_store_for(recipient, content, door, mail_from, peer) for recipient in once]
-
-
-def _store_for(recipient: str, content: bytes, door: str, mail_from: str, peer: str) -> RawMail:
-    mail = RawMail(
-        door=door,
-        mail_from=storable(mail_from)[:512],
-        rcpt_to=recipient[:512],
-        peer=peer[:64],
-        size=len(content),
-    )
-    mail.content.save("mail.eml", ContentFile(content), save=False)
-    mail.save()
-    return mail
-
-
-def storable(address: str) -> str:
-    """As text that PostgreSQL takes; what is none stands as escapes."""
-    return address.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 @transaction.atomic
@@ -224,8 +172,8 @@ def tell(delivery: Delivery, what: str, *, about: str, mail: RawMail | None = No
 
 def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     returned = read(content)
-    if returned.kind in OF_REPORTS and (delivery := _delivery_with(_proof_by_envelope_id(returned))):
-        return _take_report(mail, returned, content, delivery)
+    if returned.kind in OF_REPORTS and (told := _take_report_elsewhere(mail, returned, content)):
+        return told
     letter = read_letter(content)
     if returned.kind in ANSWERED:
         return _take_automatic_answer(mail, letter, returned.kind)
@@ -233,7 +181,7 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         return RawMail.Fate.QUARANTINED, f"not written by a person: {returned.kind}"
     if not letter.from_address:
         return RawMail.Fate.QUARANTINED, "it names no sender"
-    mailbox = _mailbox_of(mail.rcpt_to)
+    mailbox = mailbox_of(mail.rcpt_to)
     if mailbox is None:
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
     if same := _already_here(letter, mailbox):
@@ -246,7 +194,49 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         raw_mail=mail,
         files=letter.files,
     )
+    if mail.size > len(content):
+        _tell_that_it_is_cut(part, mail, len(content))
     return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
+
+
+def _tell_that_it_is_cut(part: Part, mail: RawMail, kept: int) -> None:
+    what = (
+        f"This mail has {megabytes(mail.size)}, of which the desk kept the first {megabytes(kept)}: "
+        f"files may be missing or broken. It is whole in the account at {mail.peer}."
+    )
+    add_event(advance(part.conversation_id), what, raw_mail=mail)
+
+
+def _take_report_elsewhere(
+    mail: RawMail, returned: Returned, content: bytes
+) -> tuple[RawMail.Fate, str] | None:
+    """A report that did not come to our return path; None where it matches nothing."""
+    proof = _proof_by_envelope_id(returned)
+    if delivery := _delivery_with(proof):
+        return _take_report(mail, returned, content, delivery)
+    if proof in (Fault.FORGED, Fault.EXPIRED):
+        return RawMail.Fate.QUARANTINED, f"its envelope id is none of ours: {proof}"
+    return _take_unproven(mail, returned)
+
+
+def _take_unproven(mail: RawMail, returned: Returned) -> tuple[RawMail.Fate, str] | None:
+    """A report that encloses our mail, as it comes where our return path was replaced: Google and Microsoft put an
+    account's address there. Whoever was sent that mail could have written it, so it is told as "not proven",
+    and may raise an alarm but not silence one.
+    """
+    mails = Delivery.objects.filter(message__message_id__in=returned.keys.message_ids)
+    deliveries = {delivery.recipient.lower(): delivery for delivery in mails.select_related("message__part")}
+    told = []
+    for report in returned.reports:
+        found = [deliveries[address] for address in _named(report) if address in deliveries]
+        if found and report.action in ALARMS:
+            record_heard(found[0], report, heard=mail, proven=False)
+            told.append(found[0].pk)
+    if not told:
+        return None
+    return RawMail.Fate.REPORT, f"delivery {', '.join(map(str, told))}: {returned.kind}, not proven"[
+        :MOST_REASON
+    ]
 
 
 def _already_here(letter: Letter, mailbox: Mailbox) -> Part | None:
@@ -298,7 +288,7 @@ def _conversation_of(mail: RawMail, letter: Letter) -> Conversation | None:
 def _conversation_written_to(address: str) -> Conversation | None:
     """The conversation whose signed reply address this is: whoever knows it was given a mail of ours."""
     answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
-    mailbox = _mailbox_of(address)
+    mailbox = mailbox_of(address)
     if mailbox is None or not isinstance(answer, ReplyAddress):
         return None
     return mailbox.conversations.filter(pk=answer.conversation_id).first()
