@@ -18,12 +18,14 @@ from telltale.conversations.models import (
     Contact,
     Conversation,
     Draft,
+    Formatting,
     Mailbox,
     Part,
     RawMail,
     Relay,
 )
 from telltale.events.bell import publish
+from telltale.mail import formatted, history
 from telltale.mail.letter_files import LetterFile
 
 PEEK = 140  # characters of a message that the list shows
@@ -136,6 +138,7 @@ def add_customer_message(
     message_id: str = "",
     raw_mail: RawMail | None = None,
     files: Sequence[LetterFile] = (),
+    html: str = "",
 ) -> Part:
     """A customer wrote: the address is alive, and a closed conversation is open again."""
     conversation = advance(conversation.pk)
@@ -150,7 +153,8 @@ def add_customer_message(
         message_id=message_id,
         raw_mail=raw_mail,
     )
-    _keep_files(part, files)
+    _keep_html(part, html)
+    _keep_files(part, files, html)
     set_state(conversation, Conversation.State.OPEN)
     announce(conversation, "message.received", part=part.pk)
     return part
@@ -228,13 +232,29 @@ def attach(draft: Draft, upload: UploadedFile[Any], *, most: int) -> Attachment:
     )
 
 
-def _keep_files(part: Part, files: Sequence[LetterFile]) -> None:
+def _keep_html(part: Part, html: str) -> None:
+    """The HTML of a letter, where it says more than the text: in an answer, more than its new words."""
+    new = html
+    if part.first_version > 1:
+        new, _ = formatted.without_history(html, history.without_history(part.body)[0])
+    if html and formatted.tells_more(new):
+        Formatting.objects.create(part=part, html=html)
+        part.is_formatted = True
+        part.save(update_fields=["is_formatted"])
+
+
+def _keep_files(part: Part, files: Sequence[LetterFile], html: str) -> None:
     """The files that came with a letter: all, or none, with StoreError where there is no room for them."""
     kept: list[Attachment] = []
     try:
         for file in files:
             attachment = Attachment(
-                part=part, name=file.name, content_type=file.content_type, size=len(file.octets)
+                part=part,
+                name=file.name,
+                content_type=file.content_type,
+                size=len(file.octets),
+                content_id=file.content_id,
+                is_inline=part.is_formatted and bool(file.content_id) and f"cid:{file.content_id}" in html,
             )
             kept.append(attachment)
             attachment.file.save(file.name, ContentFile(file.octets))

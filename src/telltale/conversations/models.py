@@ -456,6 +456,7 @@ class Part(models.Model):
     raw_mail = models.ForeignKey(
         RawMail, on_delete=models.SET_NULL, null=True, blank=True, related_name="parts"
     )
+    is_formatted = models.BooleanField(default=False)  # its HTML says more than its text, and is shown
     first_version = models.PositiveBigIntegerField()
     version = models.PositiveBigIntegerField()
     created_at = models.DateTimeField(default=timezone.now)
@@ -485,6 +486,16 @@ class Part(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk}"
+
+
+class Formatting(models.Model):
+    """The HTML of a customer's message, as it came: not safe to show. Apart, so that no list loads it."""
+
+    part = models.OneToOneField(Part, on_delete=models.CASCADE, primary_key=True, related_name="formatting")
+    html = models.TextField()
+
+    def __str__(self) -> str:
+        return f"HTML of {self.part_id}"
 
 
 class Draft(models.Model):
@@ -526,6 +537,8 @@ class Attachment(models.Model):
     name = models.CharField(max_length=255)
     content_type = models.CharField(max_length=127, default="application/octet-stream")
     size = models.PositiveBigIntegerField()  # octets
+    content_id = models.CharField(max_length=250, blank=True)  # by which the HTML of its message names it
+    is_inline = models.BooleanField(default=False)  # that HTML is shown, and shows it
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

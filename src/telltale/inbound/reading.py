@@ -193,6 +193,7 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         message_id=letter.message_id,
         raw_mail=mail,
         files=letter.files,
+        html=letter.html,
     )
     if mail.size > len(content):
         _tell_that_it_is_cut(part, mail, len(content))

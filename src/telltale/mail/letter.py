@@ -15,9 +15,10 @@ from email.header import decode_header
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.utils import getaddresses
-from html import unescape
 
+from telltale.mail.formatted import MOST_HTML, as_html
 from telltale.mail.letter_files import LetterFile, files_of, is_file
+from telltale.mail.text_of_html import text_of_html
 
 MOST_TEXT = 500_000  # characters that we keep of one letter as text
 MOST_MULTIPARTS = 100  # a long thread of forwarded mails has twenty; `email` gets very slow with very many
@@ -56,6 +57,7 @@ class Letter:
     message_id: str  # with its angle brackets, "" where it has none
     answers: tuple[str, ...]  # the message ids of In-Reply-To and References
     files: tuple[LetterFile, ...] = ()
+    html: str = ""  # the same words, formatted, as they came: not safe to show; "" where there is none
 
 
 def read_letter(raw: bytes) -> Letter:
@@ -73,6 +75,7 @@ def read_letter(raw: bytes) -> Letter:
         message_id=ids[0] if ids else "",
         answers=tuple(dict.fromkeys(answers))[:100],
         files=files_of(message),
+        html=_html_within_bounds(message),
     )
 
 
@@ -148,10 +151,8 @@ def _text(part: Message) -> str:
         return _text_of_several([inner for inner in part.get_payload() if isinstance(inner, Message)], part)
     if part.is_multipart() or is_file(part):
         return ""
-    payload = part.get_payload(decode=True)
-    octets = payload if isinstance(payload, bytes) else b""
-    text = _decoded(octets, str(part.get_content_charset("us-ascii")))
-    return _without_markup(text) if part.get_content_subtype() == "html" else text.replace("\r\n", "\n")
+    text = _characters(part)
+    return text_of_html(text) if part.get_content_subtype() == "html" else text.replace("\r\n", "\n")
 
 
 def _text_of_several(parts: list[Message], whole: Message) -> str:
@@ -162,65 +163,32 @@ def _text_of_several(parts: list[Message], whole: Message) -> str:
     return next(iter(plain or [text for _, text in texts]), "")
 
 
-_MARKUP = re.compile(r"<!--|<(/?)([a-zA-Z][^\s/<>]*)[^<>]*>|<[!?][^<>]*>")
-# What is never shown ends here; where the end is missing, nothing behind is shown either, as in browsers.
-_END_OF_HIDDEN = {
-    name: re.compile(rf"</{name}[^<>]*>?|\Z", re.IGNORECASE)
-    for name in ("script", "style", "title", "template")
-} | {"<!--": re.compile(r"-->|\Z")}
-_BLOCKS = {"p", "div", "tr", "li", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4", "hr", "pre"}
+def _characters(leaf: Message) -> str:
+    payload = leaf.get_payload(decode=True)
+    octets = payload if isinstance(payload, bytes) else b""
+    return _decoded(octets, str(leaf.get_content_charset("us-ascii")))
 
 
-def _without_markup(html: str) -> str:
-    """The text of HTML as a browser would lay it out, roughly.
-
-    `html.parser` takes a minute for a certain 160 kB, and raises at others; nh3 is slow with deep nesting.
-    """
-    words = _Words()
-    at = 0
-    while markup := _MARKUP.search(html, at):
-        words.add(html[at : markup.start()])
-        name = (markup[2] or markup[0]).lower()
-        words.add_markup(name, is_end=bool(markup[1]))
-        end = None if markup[1] else _END_OF_HIDDEN.get(name)
-        hidden = end.search(html, markup.end()) if end else None
-        at = hidden.end() if hidden else markup.end()
-    words.add(html[at:])
-    return words.text
+# The same with its formatting
 
 
-class _Words:
-    """Text as it grows: blanks count once, blocks stand on lines of their own."""
+def _html_within_bounds(message: Message) -> str:
+    html = _html(message).replace("\0", "")
+    return html if len(html) <= MOST_HTML else ""
 
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._last = "\n"
-        self._is_preformatted = False
 
-    @property
-    def text(self) -> str:
-        return re.sub(r"\n{3,}", "\n\n", "".join(self._pieces))
-
-    def add(self, run: str) -> None:
-        text = unescape(run)
-        if not self._is_preformatted:
-            text = re.sub(r"[ \t\r\n\f]+", " ", text)
-            text = text.lstrip(" ") if self._last in " \n" else text
-        self._put(text)
-
-    def add_markup(self, name: str, *, is_end: bool) -> None:
-        if name == "br":
-            self._put("\n")
-        elif name == "p" and not is_end:
-            self._put("\n\n")
-        elif name in _BLOCKS and self._last != "\n":
-            self._put("\n")
-        elif name in ("td", "th") and not is_end and self._last not in " \n":
-            self._put(" ")
-        if name == "pre":
-            self._is_preformatted = not is_end
-
-    def _put(self, text: str) -> None:
-        if text:
-            self._pieces.append(text)
-            self._last = text[-1]
+def _html(part: Message) -> str:
+    """The HTML of this part and of those in it; "" where there is none. Apple Mail writes it in pieces around files."""
+    if not part.is_multipart():
+        return _characters(part) if part.get_content_type() == "text/html" and not is_file(part) else ""
+    if part.get_content_maintype() != "multipart":
+        return ""
+    inner = [one for one in part.get_payload() if isinstance(one, Message)]
+    pieces = [_html(one) for one in inner]
+    if not any(pieces):
+        return ""
+    if part.get_content_subtype() == "alternative":
+        return next(html for html in reversed(pieces) if html)
+    return "\n".join(
+        html or as_html(_text(one)) for one, html in zip(inner, pieces, strict=True) if html or _text(one)
+    )

@@ -29,6 +29,7 @@ _INVISIBLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
 _NOT_IN_A_NAME = re.compile(r'[<>:"|?*]')
+_IN_BRACKETS = re.compile(r"<([\x21-\x7e]{1,250})>")
 _TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 
 
@@ -39,12 +40,15 @@ class LetterFile:
     name: str  # fit to be shown and saved
     content_type: str  # as the sender says, in lower case: nothing to rely on
     octets: bytes
+    content_id: str = ""  # by which the letter's HTML names it, without angle brackets: RFC 2392
 
 
 def files_of(letter: Message) -> tuple[LetterFile, ...]:
     """The files of a parsed mail in their order. Never raises; a file that cannot be decoded comes as it stands."""
     parts = islice(_file_parts(letter), MOST_FILES)
-    return tuple(LetterFile(_name(part), _content_type(part), _octets(part)) for part in parts)
+    return tuple(
+        LetterFile(_name(part), _content_type(part), _octets(part), _content_id(part)) for part in parts
+    )
 
 
 def is_file(part: Message) -> bool:
@@ -80,6 +84,11 @@ def _file_parts(part: Message) -> Iterator[Message]:
 def _content_type(part: Message) -> str:
     content_type = part.get_content_type()
     return content_type if _TYPE.fullmatch(content_type) else "application/octet-stream"
+
+
+def _content_id(part: Message) -> str:
+    found = _IN_BRACKETS.fullmatch(str(part.get("Content-ID", "")).strip())
+    return found[1] if found else ""
 
 
 def _name(part: Message) -> str:

@@ -16,7 +16,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase]
 # Scripts and styles come from our own static files alone; nothing inline runs, nothing foreign is fetched.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 

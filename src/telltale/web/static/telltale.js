@@ -76,3 +76,21 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 });
+
+// A formatted message stands in a frame without scripts: the page makes the frame as high as what is in it.
+const TALLEST_LETTER = 8000;
+function fit(frame) {
+  const shown = frame.contentDocument;
+  if (!shown?.body) return;
+  const measure = () => {
+    frame.style.height = `${Math.min(shown.documentElement.offsetHeight, TALLEST_LETTER)}px`;
+  };
+  new ResizeObserver(measure).observe(shown.documentElement);
+  measure();
+}
+document.addEventListener("load", (event) => event.target.matches?.("iframe.formatted") && fit(event.target), true);
+document.addEventListener("DOMContentLoaded", () => {
+  for (const frame of document.querySelectorAll("iframe.formatted")) {
+    if (frame.contentDocument?.readyState === "complete") fit(frame);
+  }
+});

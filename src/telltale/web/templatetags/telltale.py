@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, urlize
 from django.utils.safestring import SafeString, mark_safe
 
-from telltale.conversations.models import Part
+from telltale.conversations.models import Attachment, Part
 from telltale.mail.history import without_history
 from telltale.web import presentation
 
@@ -86,6 +86,12 @@ def paragraphs(text: str) -> SafeString:
 def new_and_old(part: Part) -> tuple[str, str]:
     """What a customer wrote, and what the letter carries along. The first letter of a conversation is all new."""
     return without_history(part.body) if part.first_version > 1 else (part.body, "")
+
+
+@register.filter
+def files_beside(part: Part) -> list[Attachment]:
+    """The files of a part, but for the pictures that its own frame shows."""
+    return [file for file in part.attachments.all() if not file.is_inline]
 
 
 @register.simple_tag
