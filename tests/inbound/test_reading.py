@@ -19,6 +19,7 @@ from telltale.delivery.composing import Recipient
 from telltale.delivery.models import Delivery, DeliveryNote, Report
 from telltale.delivery.states import State
 from telltale.inbound import reading
+from telltale.inbound import reports as inbound_reports
 from telltale.inbound.store import store as keep_for_all
 from telltale.mail.reply_address import sign
 from telltale.mail.return_path import LIFETIME
@@ -267,7 +268,7 @@ def test_an_automatic_answer_to_the_return_path_is_told_and_opens_nothing(accept
 def test_a_return_path_that_expired_while_its_mail_waited_proves_nothing_any_more(accepted, monkeypatch):
     mail = store(report_on(accepted), to=way_back(accepted))
     later = timezone.now() + LIFETIME + timedelta(days=1)
-    monkeypatch.setattr(reading.timezone, "now", lambda: later)
+    monkeypatch.setattr(inbound_reports.timezone, "now", lambda: later)
 
     assert reading.read_next()
 
@@ -310,7 +311,10 @@ def test_a_report_that_only_knows_the_address_changes_nothing(accepted):
     mail = take(report(block(accepted.recipient)), to=MAILBOX)
 
     accepted.refresh_from_db()
-    assert (mail.fate, mail.fate_reason) == (Fate.QUARANTINED, "not written by a person: bounce")
+    assert (mail.fate, mail.fate_reason) == (
+        Fate.QUARANTINED,
+        "a report of a failure that matches no reply of ours",
+    )
     assert accepted.state == State.ACCEPTED
     assert notes() == []
 
@@ -328,6 +332,43 @@ def test_an_unproven_success_silences_nothing(accepted):
 
     accepted.refresh_from_db()
     assert (mail.fate, accepted.state) == (Fate.QUARANTINED, State.ACCEPTED)
+
+
+def complaint(delivery: Delivery, *, names: str = "") -> bytes:
+    """RFC 5965, as providers send it to who runs the desk; many leave out who complained."""
+    named = f"Original-Rcpt-To: <{names}>\r\n" if names else ""
+    return (
+        "From: feedback@provider.example\r\nSubject: Abuse report\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+        f"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\n{named}\r\n"
+        f"--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: {delivery.message.message_id}\r\n\r\nx\r\n--b--\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_complaint_marks_the_address_and_is_told_quietly(accepted, is_named):
+    Conversation.objects.update(state=Conversation.State.CLOSED)
+    mail = take(complaint(accepted, names=accepted.recipient if is_named else ""), to=MAILBOX)
+
+    accepted.refresh_from_db()
+    conversation = Conversation.objects.get()
+    assert (mail.fate, mail.fate_reason) == (Fate.REPORT, f"delivery {accepted.pk}: complaint, not proven")
+    assert Address.objects.get(email=accepted.recipient).complained_at is not None
+    assert conversation.parts.last().body.startswith("A complaint came back: this reply was called spam")
+    assert (accepted.state, conversation.state, conversation.alert) == (State.ACCEPTED, "closed", "")
+
+
+def test_a_complaint_to_a_signed_return_path_marks_the_address_too(accepted):
+    take(complaint(accepted), to=way_back(accepted))
+
+    assert Address.objects.get(email=accepted.recipient).complained_at is not None
+
+
+def test_a_complaint_about_somebody_elses_mail_changes_nothing(accepted):
+    content = complaint(accepted).replace(accepted.message.message_id.encode(), b"<x@elsewhere.example>")
+
+    assert take(content, to=MAILBOX).fate_reason == "a complaint that matches no reply of ours"
+    assert Address.objects.get(email=accepted.recipient).complained_at is None
 
 
 def with_envelope_id(envelope_id: str, content: bytes) -> bytes:
@@ -386,7 +427,7 @@ def test_what_no_person_wrote_opens_no_conversation_and_makes_no_contact(convers
     mail = take(content, to=MAILBOX)
 
     assert mail.fate == Fate.QUARANTINED
-    assert mail.fate_reason.startswith("not written by a person")
+    assert mail.fate_reason.endswith("of ours")
     assert Conversation.objects.get().state == Conversation.State.CLOSED
     assert (Contact.objects.count(), messages()) == (1, [])
 
@@ -607,7 +648,7 @@ def test_a_mail_that_we_fail_at_is_kept_aside_with_our_fault_and_the_next_one_is
     after = take(letter(), to=MAILBOX)
 
     lost.refresh_from_db()
-    assert lost.fate == Fate.QUARANTINED
+    assert lost.fate == Fate.FAULT
     assert lost.fate_reason.startswith("our own fault: FileNotFoundError")
     assert after.fate == Fate.MESSAGE
     assert f"could not read the stored mail {lost.pk}" in caplog.text

@@ -245,6 +245,7 @@ class Address(models.Model):
     last_accepted_at = models.DateTimeField(null=True, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)
     last_failure = models.CharField(max_length=200, blank=True)  # the title of the verdict
+    complained_at = models.DateTimeField(null=True, blank=True)  # called a mail of ours spam
     dead_since = models.DateTimeField(null=True, blank=True)  # set by proof alone, lifted by a sign of life
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -349,6 +350,7 @@ class RawMail(models.Model):
         REPORT = "report", "reports on a delivery"
         MESSAGE = "message", "a message of a customer"
         QUARANTINED = "quarantined", "matches nothing; changes nothing"
+        FAULT = "fault", "this desk failed to read it"
 
     door = models.CharField(max_length=16)  # "smtp", "lmtp", "imap", "file"
     mail_from = models.CharField(max_length=512, blank=True)  # "" is the null reverse-path, RFC 5321 4.5.5
@@ -366,10 +368,12 @@ class RawMail(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["id"], name="raw_mail_waiting", condition=Q(fate="waiting")),
             models.Index(fields=["digest"], name="raw_mail_by_digest", condition=~Q(digest="")),
+            models.Index(fields=["-id"], name="raw_mail_set_aside", condition=Q(fate="quarantined")),
+            models.Index(fields=["-id"], name="raw_mail_unread", condition=Q(fate="fault")),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(fate__in=["waiting", "report", "message", "quarantined"]),
+                condition=Q(fate__in=["waiting", "report", "message", "quarantined", "fault"]),
                 name="raw_mail_fate_known",
             ),
         ]

@@ -11,9 +11,8 @@ import logging
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
-from telltale.bounce import Kind, Returned, read
+from telltale.bounce import Kind, read
 from telltale.conversations.actions import (
     StoreError,
     add_customer_message,
@@ -26,31 +25,35 @@ from telltale.conversations.actions import (
 )
 from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
 from telltale.delivery.models import Delivery, OutgoingMessage
-from telltale.delivery.reports import record_heard
+from telltale.events.bell import publish
+from telltale.inbound.reports import (
+    MOST_REASON,
+    MOST_SUBJECT,
+    delivery_of,
+    proof_of,
+    take_report,
+    take_report_elsewhere,
+    tell,
+)
 from telltale.inbound.store import OF_REPORTS, mailbox_of
 from telltale.mail.letter import Letter, read_letter
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
-from telltale.mail.report import Action, Diagnostic, RecipientReport
-from telltale.mail.return_path import ReturnPath, verify
 from telltale.mail.signing import Fault
 
-TOLD = [Action.RELAYED, Action.DELIVERED, Action.DELAYED, Action.FAILED]  # the gravest last
-ALARMS = [Action.DELAYED, Action.FAILED]
-CAME_BACK = {
-    Kind.AUTOREPLY: "An automatic answer came back",
-    Kind.READ_RECEIPT: "A read receipt came back",
-    Kind.COMPLAINT: "A complaint came back: this reply was called spam",
-    Kind.ORDINARY: "Mail that is no report we can read came back",
+MATCHES_NOTHING = {
+    Kind.BOUNCE: "a report of a failure that matches no reply of ours",
+    Kind.DELAYED: "a report of a delay that matches no reply of ours",
+    Kind.DELIVERED: "a report of a success that matches no reply of ours",
+    Kind.COMPLAINT: "a complaint that matches no reply of ours",
+    Kind.AUTOREPLY: "an automatic answer to nothing of ours",
+    Kind.READ_RECEIPT: "a read receipt for nothing of ours",
 }
 ANSWERED = {
     Kind.AUTOREPLY: "An automatic answer came",
     Kind.READ_RECEIPT: "A read receipt came",
 }
-MOST_WORDS = 4_000  # characters of a bounce that we cannot take apart
 MOST_COMPARED = 20  # messages with one Message-ID
-MOST_SUBJECT = 120  # characters
-MOST_REASON = 255  # characters
 
 logger = logging.getLogger(__name__)
 
@@ -75,110 +78,35 @@ def _take_safely(mail: RawMail) -> tuple[RawMail.Fate, str]:
         raise  # the database is away, or the disk is full: the mail waits
     except Exception as error:
         logger.exception("could not read the stored mail %s", mail.pk)
-        if delivery := _delivery_of(mail):
+        if delivery := delivery_of(mail):
             what = "Mail came back that this desk failed to read; it is kept"
             tell(delivery, what, about=f"mail {mail.pk}", mail=mail)
-        return RawMail.Fate.QUARANTINED, f"our own fault: {type(error).__name__}: {error}"[:MOST_REASON]
+        publish("mail.unread", ["inbox"])
+        return RawMail.Fate.FAULT, f"our own fault: {type(error).__name__}: {error}"[:MOST_REASON]
 
 
 def _take(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
-    proof = _proof(mail)
+    proof = proof_of(mail)
     if proof is Fault.NOT_OURS:
         return _take_message(mail, content)
     if isinstance(proof, Fault):  # it held when the mail was taken, and has expired while it waited
         return RawMail.Fate.QUARANTINED, f"no return path of ours: {proof}"
-    if delivery := _delivery_of(mail):
-        return _take_report(mail, read(content), content, delivery)
+    if delivery := delivery_of(mail):
+        return take_report(mail, read(content), content, delivery)
     return RawMail.Fate.QUARANTINED, "the delivery that its return path names is gone"
-
-
-def _proof(mail: RawMail) -> ReturnPath | Fault:
-    return verify(mail.rcpt_to, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
-
-
-def _proof_by_envelope_id(returned: Returned) -> ReturnPath | Fault:
-    """A relay that puts its own return path in the place of ours passes the envelope id on: RFC 3461 section 4.4.
-
-    Ours is the signed local part, and proves as much there as in an address: who knows it was given the mail.
-    """
-    envelope_id = f"{returned.keys.original_envelope_id}@"
-    return verify(envelope_id, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
-
-
-def _delivery_of(mail: RawMail) -> Delivery | None:
-    """The delivery whose signed return path this mail came to."""
-    return _delivery_with(_proof(mail))
-
-
-def _delivery_with(proof: ReturnPath | Fault) -> Delivery | None:
-    if not isinstance(proof, ReturnPath):
-        return None
-    return Delivery.objects.select_related("message__part").filter(pk=proof.delivery_id).first()
-
-
-def _take_report(
-    mail: RawMail, returned: Returned, content: bytes, delivery: Delivery
-) -> tuple[RawMail.Fate, str]:
-    """Whatever comes to a return path that we signed came back because of that delivery: its people learn of it."""
-    if returned.kind not in OF_REPORTS:
-        tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject, mail=mail)
-        return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
-    if reason := _is_about_another(returned, delivery):
-        tell(delivery, "A report came back that does not fit this delivery", about=reason, mail=mail)
-        return RawMail.Fate.QUARANTINED, reason[:MOST_REASON]
-    for report in _reports(returned, delivery, content):
-        record_heard(delivery, report, heard=mail, proven=True)
-    return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
-
-
-def _is_about_another(returned: Returned, delivery: Delivery) -> str:
-    """Why these reports are not about this delivery; "" where they are.
-
-    A report may name an address that the recipient forwards to: then it encloses our mail, or its header.
-    """
-    if not returned.reports or delivery.message.message_id in returned.keys.message_ids:
-        return ""
-    named = [address for report in returned.reports for address in _named(report)]
-    if not named or delivery.recipient.lower() in named:
-        return ""
-    return f"reports on {named[0]}, not on {delivery.recipient}, and does not return our mail"
-
-
-def _named(report: RecipientReport) -> list[str]:
-    addresses = (report.final_recipient, report.original_recipient)
-    return [address.lower() for address in addresses if address]
-
-
-def _reports(returned: Returned, delivery: Delivery, content: bytes) -> list[RecipientReport]:
-    """What it says of recipients, the gravest last, so that it stands.
-
-    A bounce that names none can only mean the one recipient of its delivery.
-    """
-    if returned.reports:
-        told = [report for report in returned.reports if report.action in TOLD]
-        return sorted(told, key=lambda report: TOLD.index(report.action))
-    words = read_letter(content).text[:MOST_WORDS]
-    return [
-        RecipientReport(delivery.recipient, OF_REPORTS[returned.kind], diagnostic_code=Diagnostic("", words))
-    ]
-
-
-def tell(delivery: Delivery, what: str, *, about: str, mail: RawMail | None = None) -> None:
-    """No report, but it came back because of this reply: an out-of-office note, or a bounce that we cannot read."""
-    conversation = advance(delivery.message.part.conversation_id)
-    add_event(conversation, f"{what} ({delivery.recipient}): “{about[:MOST_SUBJECT]}”", raw_mail=mail)
-    announce(conversation, "delivery.answered", delivery=delivery.pk)
 
 
 def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     returned = read(content)
-    if returned.kind in OF_REPORTS and (told := _take_report_elsewhere(mail, returned, content)):
+    if returned.kind in (*OF_REPORTS, Kind.COMPLAINT) and (
+        told := take_report_elsewhere(mail, returned, content)
+    ):
         return told
     letter = read_letter(content)
     if returned.kind in ANSWERED:
         return _take_automatic_answer(mail, letter, returned.kind)
     if returned.kind != Kind.ORDINARY:
-        return RawMail.Fate.QUARANTINED, f"not written by a person: {returned.kind}"
+        return RawMail.Fate.QUARANTINED, MATCHES_NOTHING[returned.kind]
     if not letter.from_address:
         return RawMail.Fate.QUARANTINED, "it names no sender"
     mailbox = mailbox_of(mail.rcpt_to)
@@ -186,7 +114,15 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
     if same := _already_here(letter, mailbox):
         return RawMail.Fate.MESSAGE, f"conversation {same.conversation_id}: came before, as part {same.pk}"
-    part = add_customer_message(
+    part = add_message(mail, letter, mailbox)
+    if mail.size > len(content):
+        _tell_that_it_is_cut(part, mail, len(content))
+    return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
+
+
+def add_message(mail: RawMail, letter: Letter, mailbox: Mailbox) -> Part:
+    """The letter in the conversation that it answers, else in a new one."""
+    return add_customer_message(
         _conversation_of(mail, letter) or _new_conversation(letter, mailbox),
         from_address=letter.from_address,
         body=letter.text,
@@ -195,9 +131,6 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         files=letter.files,
         html=letter.html,
     )
-    if mail.size > len(content):
-        _tell_that_it_is_cut(part, mail, len(content))
-    return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
 
 
 def _tell_that_it_is_cut(part: Part, mail: RawMail, kept: int) -> None:
@@ -206,38 +139,6 @@ def _tell_that_it_is_cut(part: Part, mail: RawMail, kept: int) -> None:
         f"files may be missing or broken. It is whole in the account at {mail.peer}."
     )
     add_event(advance(part.conversation_id), what, raw_mail=mail)
-
-
-def _take_report_elsewhere(
-    mail: RawMail, returned: Returned, content: bytes
-) -> tuple[RawMail.Fate, str] | None:
-    """A report that did not come to our return path; None where it matches nothing."""
-    proof = _proof_by_envelope_id(returned)
-    if delivery := _delivery_with(proof):
-        return _take_report(mail, returned, content, delivery)
-    if proof in (Fault.FORGED, Fault.EXPIRED):
-        return RawMail.Fate.QUARANTINED, f"its envelope id is none of ours: {proof}"
-    return _take_unproven(mail, returned)
-
-
-def _take_unproven(mail: RawMail, returned: Returned) -> tuple[RawMail.Fate, str] | None:
-    """A report that encloses our mail, as it comes where our return path was replaced: Google and Microsoft put an
-    account's address there. Whoever was sent that mail could have written it, so it is told as "not proven",
-    and may raise an alarm but not silence one.
-    """
-    mails = Delivery.objects.filter(message__message_id__in=returned.keys.message_ids)
-    deliveries = {delivery.recipient.lower(): delivery for delivery in mails.select_related("message__part")}
-    told = []
-    for report in returned.reports:
-        found = [deliveries[address] for address in _named(report) if address in deliveries]
-        if found and report.action in ALARMS:
-            record_heard(found[0], report, heard=mail, proven=False)
-            told.append(found[0].pk)
-    if not told:
-        return None
-    return RawMail.Fate.REPORT, f"delivery {', '.join(map(str, told))}: {returned.kind}, not proven"[
-        :MOST_REASON
-    ]
 
 
 def _already_here(letter: Letter, mailbox: Mailbox) -> Part | None:
@@ -273,7 +174,7 @@ def _take_automatic_answer(mail: RawMail, letter: Letter, kind: Kind) -> tuple[R
     """What a machine answered is told where it answers, and nowhere else: it opens nothing, makes nobody known."""
     conversation = _conversation_of(mail, letter)
     if conversation is None:
-        return RawMail.Fate.QUARANTINED, f"not written by a person: {kind}"
+        return RawMail.Fate.QUARANTINED, MATCHES_NOTHING[kind]
     conversation = advance(conversation.pk)
     what = f"{ANSWERED[kind]} from {letter.from_address or 'nobody named'}: “{letter.subject[:MOST_SUBJECT]}”"
     add_event(conversation, what, raw_mail=mail)

@@ -29,7 +29,7 @@ from telltale.conversations.dkim_keys import ascii_domain
 from telltale.conversations.models import ServiceEvent
 from telltale.delivery.models import Delivery
 from telltale.delivery.reports import record_heard
-from telltale.inbound.reading import MOST_REASON, tell
+from telltale.inbound.reports import MOST_REASON, remember_complaint, tell
 from telltale.mail.addresses import typed
 from telltale.mail.report import SERVICE_EVENT, Action, Diagnostic, RecipientReport
 from telltale.mail.return_path import ReturnPath, verify
@@ -95,6 +95,8 @@ def _take(event: ServiceEvent) -> tuple[str, str]:
         reason = f"is about {event.recipient}, not about {delivery.recipient}"
         return Fate.QUARANTINED, reason[:MOST_REASON]
     if event.kind not in ACTIONS:
+        if event.kind == EventType.COMPLAINED:
+            remember_complaint(delivery)
         _tell(delivery, CAME.get(event.kind, SOMETHING), event)
         return Fate.TOLD, f"delivery {delivery.pk}: {event.kind}"
     record_heard(delivery, _report(event, delivery), heard=event, proven=found.proven)

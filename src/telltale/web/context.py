@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from telltale.delivery.browse import needs_a_look
-from telltale.web.inbox import not_fetched, rail
+from telltale.web.inbox import not_fetched, rail, unread_mails
 
 
 def desk(request: HttpRequest) -> dict[str, Any]:
@@ -19,5 +19,6 @@ def desk(request: HttpRequest) -> dict[str, Any]:
         "rail": lambda: rail(request.user),
         "queue_needs_a_look": needs_a_look,
         "not_fetched": not_fetched,
+        "unread_mails": unread_mails,
         "sandbox": settings.ENVIRONMENT.sandbox,
     }

@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
-from telltale.conversations.models import Conversation, ImapFolder
+from telltale.conversations.models import Conversation, ImapFolder, RawMail
 
 PAGE = 50  # rows of a list
 TROUBLE_LASTS = timedelta(minutes=1)  # a server that starts anew is away for less
@@ -59,6 +59,11 @@ def not_fetched() -> QuerySet[ImapFolder]:
     """Where customers' mail should be fetched and has not been for some time: nobody would miss it otherwise."""
     lasting = Q(fault_since__lt=timezone.now() - TROUBLE_LASTS)
     return ImapFolder.objects.filter(lasting).select_related("account__mailbox")
+
+
+def unread_mails() -> int:
+    """Mails that this desk failed to read: somebody may wait for an answer to one of them."""
+    return RawMail.objects.filter(fate=RawMail.Fate.FAULT).count()
 
 
 def conversations(view: View, agent: Agent) -> QuerySet[Conversation]:
