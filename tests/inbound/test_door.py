@@ -251,12 +251,18 @@ def test_a_database_that_fails_at_the_recipient_means_try_again(client):
 
 
 def test_a_database_that_fails_at_the_mail_means_try_again_and_nothing_is_half_kept(client, accepted):
+    before = stored_files()
     with hidden("conversations_rawmail"):
         assert send(client, letter(), MAILBOX, way_back(accepted))[0] == 451
     assert not RawMail.objects.exists()
+    assert stored_files() == before
 
     assert send(client, letter(), MAILBOX, way_back(accepted))[0] == 250
     assert RawMail.objects.count() == 2
+
+
+def stored_files() -> int:
+    return sum(1 for path in (settings.MEDIA_ROOT / "inbound").rglob("*") if path.is_file())
 
 
 def test_a_disk_that_fails_means_try_again(client, monkeypatch, tmp_path):

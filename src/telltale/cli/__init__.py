@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from telltale import __version__
-from telltale.cli import engine, queue
+from telltale.cli import engine, imports, queue
 
 WRONG = 2  # the exit code for what a person can mend; argparse's own
 DESK = ("django", "psycopg", "uvicorn")  # by these it is known whether the extra "desk" is installed
@@ -124,5 +124,6 @@ def _parser() -> argparse.ArgumentParser:
     settings = add("settings", _settings, "Show every setting with the value in force.")
     settings.add_argument("--markdown", action="store_true", help="write the documentation of all settings")
     queue.add_commands(commands)
+    imports.add_commands(commands)
     engine.add_commands(commands)
     return parser

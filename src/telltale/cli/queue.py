@@ -7,10 +7,11 @@ Rule 2: exit code 0 is done, 1 is "nothing matched" or "some of it was not possi
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TypeAlias
+
+from telltale.cli.desk import on_the_database
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # it has no other name
 
@@ -213,37 +214,12 @@ def _words(options: argparse.Namespace) -> dict[str, str]:
 
 @contextmanager
 def _desk() -> Iterator[None]:
-    """Django on the desk's database. Its own PostgreSQL is started for it where it rests."""
-    from telltale.cli.parts import cluster_of, complete
-    from telltale.config.environment import load
+    """The desk's database, and a wrong filter as a sentence."""
+    with on_the_database():
+        from telltale.cli.errors import CommandError
+        from telltale.delivery.browse import BadFilterError
 
-    environment = load()
-    with ExitStack() as stack:
-        if not environment.database_url and not (cluster := cluster_of(environment)).is_serving():
-            stack.callback(cluster.stop)
-            cluster.start()
-        os.environ.update(complete(environment, os.environ))
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
-        import django
-
-        django.setup()
-        stack.enter_context(_explained())
-        yield
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What a person can mend, as the sentence that the command ends with."""
-    from django.db import DatabaseError
-
-    from telltale.cli.errors import CommandError
-    from telltale.delivery.browse import BadFilterError
-
-    try:
-        yield
-    except BadFilterError as error:
-        raise CommandError(str(error)) from None
-    except DatabaseError as error:
-        raise CommandError(
-            f"The database of the desk cannot be asked: {' '.join(str(error).split())}"
-        ) from None
+        try:
+            yield
+        except BadFilterError as error:
+            raise CommandError(str(error)) from None

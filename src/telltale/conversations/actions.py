@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from telltale.accounts.models import Agent
@@ -26,6 +28,7 @@ from telltale.conversations.models import (
 )
 from telltale.events.bell import publish
 from telltale.mail import formatted, history
+from telltale.mail.letter import Letter
 from telltale.mail.letter_files import LetterFile
 
 PEEK = 140  # characters of a message that the list shows
@@ -157,6 +160,33 @@ def add_customer_message(
     _keep_files(part, files, html)
     set_state(conversation, Conversation.State.OPEN)
     announce(conversation, "message.received", part=part.pk)
+    return part
+
+
+@transaction.atomic
+def import_message(
+    conversation: Conversation, *, letter: Letter, raw_mail: RawMail, at: datetime, agent: Agent | None
+) -> Part:
+    """A message of the time before this desk, by a customer or, with `agent`, by us: nothing opens, nobody hears."""
+    conversation = advance(conversation.pk)
+    part = add_part(
+        conversation,
+        Part.Kind.REPLY if agent else Part.Kind.CUSTOMER_MESSAGE,
+        agent=agent,
+        contact=None if agent else contact_for(letter.from_address, name=letter.from_name),
+        from_address=letter.from_address,
+        body=letter.text,
+        message_id=letter.message_id,
+        raw_mail=raw_mail,
+        created_at=at,
+    )
+    _keep_html(part, letter.html)
+    _keep_files(part, letter.files, letter.html)
+    Conversation.objects.filter(pk=conversation.pk, created_at__gt=at).update(created_at=at)
+    if part.contact:
+        Contact.objects.filter(pk=part.contact_id, created_at__gt=at).update(created_at=at)
+        heard_before = Q(last_heard_at=None) | Q(last_heard_at__lt=at)
+        Address.objects.with_email(letter.from_address).filter(heard_before).update(last_heard_at=at)
     return part
 
 

@@ -351,6 +351,7 @@ class RawMail(models.Model):
         MESSAGE = "message", "a message of a customer"
         QUARANTINED = "quarantined", "matches nothing; changes nothing"
         FAULT = "fault", "this desk failed to read it"
+        IMPORTING = "importing", "to be put in its place by the command that imports it"
 
     door = models.CharField(max_length=16)  # "smtp", "lmtp", "imap", "file"
     mail_from = models.CharField(max_length=512, blank=True)  # "" is the null reverse-path, RFC 5321 4.5.5
@@ -370,10 +371,11 @@ class RawMail(models.Model):
             models.Index(fields=["digest"], name="raw_mail_by_digest", condition=~Q(digest="")),
             models.Index(fields=["-id"], name="raw_mail_set_aside", condition=Q(fate="quarantined")),
             models.Index(fields=["-id"], name="raw_mail_unread", condition=Q(fate="fault")),
+            models.Index(fields=["id"], name="raw_mail_importing", condition=Q(fate="importing")),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(fate__in=["waiting", "report", "message", "quarantined", "fault"]),
+                condition=Q(fate__in=["waiting", "report", "message", "quarantined", "fault", "importing"]),
                 name="raw_mail_fate_known",
             ),
         ]

@@ -112,7 +112,7 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     mailbox = mailbox_of(mail.rcpt_to)
     if mailbox is None:
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
-    if same := _already_here(letter, mailbox):
+    if same := already_here(letter, mailbox):
         return RawMail.Fate.MESSAGE, f"conversation {same.conversation_id}: came before, as part {same.pk}"
     part = add_message(mail, letter, mailbox)
     if mail.size > len(content):
@@ -141,7 +141,7 @@ def _tell_that_it_is_cut(part: Part, mail: RawMail, kept: int) -> None:
     add_event(advance(part.conversation_id), what, raw_mail=mail)
 
 
-def _already_here(letter: Letter, mailbox: Mailbox) -> Part | None:
+def already_here(letter: Letter, mailbox: Mailbox) -> Part | None:
     """The message that this one is once more: its sender never heard our 250, or it came through two doors.
 
     There are programs that give all of their mails one Message-ID: the letters must be the same to the last octet.
@@ -184,7 +184,7 @@ def _take_automatic_answer(mail: RawMail, letter: Letter, kind: Kind) -> tuple[R
 
 def _conversation_of(mail: RawMail, letter: Letter) -> Conversation | None:
     """The conversation that this answers: by our signed reply address, else by the mail that it names."""
-    return _conversation_written_to(mail.rcpt_to) or _conversation_answered(letter)
+    return _conversation_written_to(mail.rcpt_to) or conversation_answered(letter)
 
 
 def _conversation_written_to(address: str) -> Conversation | None:
@@ -196,14 +196,14 @@ def _conversation_written_to(address: str) -> Conversation | None:
     return mailbox.conversations.filter(pk=answer.conversation_id).first()
 
 
-def _conversation_answered(letter: Letter) -> Conversation | None:
+def conversation_answered(letter: Letter) -> Conversation | None:
     """The conversation that the letter answers, where its sender is part of that.
 
     Whoever has copied a Message-ID from somewhere does not get into the conversation of another person.
     """
-    for answered in _answered(letter):
-        if _takes_part(answered.conversation, letter.from_address):
-            return answered.conversation
+    for part in answered(letter):
+        if _takes_part(part.conversation, letter.from_address):
+            return part.conversation
     return None
 
 
@@ -212,7 +212,7 @@ def _new_conversation(letter: Letter, mailbox: Mailbox) -> Conversation:
     return open_conversation(mailbox=mailbox, contact=contact, subject=letter.subject)
 
 
-def _answered(letter: Letter) -> QuerySet[Part]:
+def answered(letter: Letter) -> QuerySet[Part]:
     """The parts that the letter names, the newest first; a reply that was sent elsewhere has several mails."""
     mails = OutgoingMessage.objects.filter(message_id__in=letter.answers)
     part_ids = list(mails.values_list("part_id", flat=True))  # a list: so each index is used by itself

@@ -66,7 +66,11 @@ def keep(content: bytes, *, door: str, mail_from: str, rcpt_to: str, peer: str, 
         digest=digest_of(content),
     )
     mail.content.save("mail.eml", ContentFile(content), save=False)
-    mail.save()
+    try:
+        mail.save()
+    except Exception:  # who comes again every minute must not fill the disk with what is left over
+        mail.content.delete(save=False)
+        raise
     return mail
 
 

@@ -24,6 +24,7 @@ MOST_TEXT = 500_000  # characters that we keep of one letter as text
 MOST_MULTIPARTS = 100  # a long thread of forwarded mails has twenty; `email` gets very slow with very many
 MOST_PARTS = 10_000  # lines that may be boundaries
 MOST_HEADER = 64_000  # octets in which a field is looked for that stands at the top
+MOST_RECIPIENTS = 100
 LONGEST_ADDRESS = 254  # octets, RFC 5321 section 4.5.3.1.3
 
 _MESSAGE_ID = re.compile(r"<[^<>\s]{3,995}>")
@@ -84,6 +85,15 @@ def reverse_path(raw: bytes) -> str:
     field = _raw_header(BytesHeaderParser().parsebytes(raw[:MOST_HEADER]), "Return-Path")
     found = _IN_BRACKETS.findall(field)
     return found[0] if found else ""
+
+
+def recipients_of(raw: bytes) -> list[tuple[str, str]]:
+    """Names and addresses of To and Cc, in their order, at most MOST_RECIPIENTS."""
+    message = BytesHeaderParser().parsebytes(raw[:MOST_HEADER])
+    fields = [_raw_header(message, name) for name in ("To", "Cc")]
+    found = [(_words(name), address) for name, address in getaddresses(fields) if _ADDRESS.fullmatch(address)]
+    fit = [(name, one) for name, one in found if one.isprintable() and len(one.encode()) <= LONGEST_ADDRESS]
+    return fit[:MOST_RECIPIENTS]
 
 
 def header(message: Message, name: str) -> str:

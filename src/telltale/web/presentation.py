@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.timesince import timesince
 
 from telltale.accounts.models import Agent
@@ -412,9 +413,14 @@ def _duration(attempt: Attempt) -> str:
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
+A_YEAR = 365 * 86400  # seconds
+
+
 def age(at: datetime) -> str:
-    """How long ago, as short as a list wants it: "2m", "3h", "5d"."""
+    """How long ago, as short as a list wants it: "2m", "3h", "5d", and "Mar 2021" after a year."""
     seconds = (timezone.now() - at).total_seconds()
+    if seconds >= A_YEAR:
+        return date_format(timezone.localtime(at), "M Y")
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f}{unit}"

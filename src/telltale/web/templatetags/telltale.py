@@ -43,7 +43,8 @@ def moment(at: datetime) -> SafeString:
     is_near = timedelta(0) < local - timezone.localtime() < timedelta(minutes=5)
     clock = f"{local:%H:%M:%S}" if is_near else f"{local:%H:%M}"
     near = {0: clock, 1: f"tomorrow {clock}", -1: f"yesterday {clock}"}
-    words = near.get(days) or f"{date_format(local, 'j M')} {clock}"
+    day = date_format(local, "j M" if local.year == timezone.localdate().year else "j M Y")
+    words = near.get(days) or f"{day} {clock}"
     return format_html(
         '<time datetime="{}" title="{}">{}</time>', at.isoformat(), date_format(local, "r"), words
     )
