@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from telltale.channels.oauth import Granted
 from telltale.conversations.models import ImapAccount, ImapFolder, Part, RawMail
 from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.delivery.states import State
@@ -439,7 +440,7 @@ def test_with_a_token_of_oauth_it_is_signed_in(server, mailbox, fetch, monkeypat
 
     def given(kind: object, pk: int):
         asked.append((kind, pk))
-        return imap.Granted(token(), 3_600, "")
+        return Granted(token(), 3_600, "")
 
     monkeypatch.setattr(imap, "renewed", given)
     fetch()
@@ -451,7 +452,7 @@ def test_with_a_token_of_oauth_it_is_signed_in(server, mailbox, fetch, monkeypat
 
 def test_an_expired_token_is_told_in_the_servers_words(server, mailbox, fetch, monkeypatch):
     new_account(server, mailbox, sign_in="microsoft", client_id="desk", refresh_token="refresh")
-    monkeypatch.setattr(imap, "renewed", lambda *_: imap.Granted(token(lives=-60), 3_600, ""))
+    monkeypatch.setattr(imap, "renewed", lambda *_: Granted(token(lives=-60), 3_600, ""))
     fetch()
 
     wait_until(lambda: folder().fault.startswith("The server does not let us in: "))

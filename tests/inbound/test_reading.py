@@ -12,7 +12,16 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from telltale.conversations.actions import StoreError
-from telltale.conversations.models import Address, Attachment, Contact, Conversation, Mailbox, Part, RawMail
+from telltale.conversations.models import (
+    Address,
+    Attachment,
+    Contact,
+    Conversation,
+    Mailbox,
+    Part,
+    Participant,
+    RawMail,
+)
 from telltale.delivery import queue, reports
 from telltale.delivery.actions import mark_handled, send_to_another_address, start_conversation
 from telltale.delivery.composing import Recipient
@@ -779,3 +788,94 @@ def test_mails_without_a_message_id_are_each_a_message(conversation):
         take(letter().replace(b"Message-ID: <new@oldworks.example>\r\n", b""), to=MAILBOX)
 
     assert len(messages()) == 2
+
+
+# Who takes part
+
+
+def participants() -> set[str]:
+    return set(Participant.objects.values_list("email", flat=True))
+
+
+def copied(*addresses: str, **how: str) -> bytes:
+    """A letter with these in copy."""
+    return letter(more=f"Cc: {', '.join(addresses)}\r\n", **how)
+
+
+def test_people_in_copy_take_part_and_we_ourselves_do_not(mailbox):
+    signed = sign(5, mailbox=MAILBOX, key=settings.REPLY_ADDRESS_KEYS[0])
+    take(
+        copied("Ben <ben@oldworks.example>", signed, "ANA@oldworks.example", "BEN@oldworks.example"),
+        to=MAILBOX,
+    )
+
+    assert participants() == {"ben@oldworks.example"}
+    assert Participant.objects.get().name == "Ben"
+
+
+def test_somebody_in_copy_answers_into_the_conversation(accepted):
+    answers = accepted.message.message_id
+    take(copied("ben@oldworks.example", answers=answers), to=MAILBOX)
+
+    take(letter(sender="Ben <ben@oldworks.example>", answers=answers, body="I agree."), to=MAILBOX)
+
+    part = Part.objects.get(body="I agree.")
+    assert (part.conversation, part.from_address) == (
+        accepted.message.part.conversation,
+        "ben@oldworks.example",
+    )
+    assert participants() == {"ben@oldworks.example"}
+
+
+def test_a_stranger_with_a_copied_id_gets_into_no_conversation_and_takes_part_in_none(accepted):
+    take(letter(sender="eve@evil.example", answers=accepted.message.message_id, body="hello"), to=MAILBOX)
+
+    part = Part.objects.get(body="hello")
+    assert part.conversation != accepted.message.part.conversation
+    assert participants() == set()
+
+
+def test_who_answers_to_the_signed_address_takes_part(accepted):
+    conversation = accepted.message.part.conversation
+    to = sign(conversation.pk, mailbox=MAILBOX, key=settings.REPLY_ADDRESS_KEYS[0])
+
+    take(letter(sender="Cleo <cleo@oldworks.example>", body="For Ana"), to=to)
+
+    assert Part.objects.get(body="For Ana").conversation == conversation
+    assert participants() == {"cleo@oldworks.example"}
+
+
+def test_a_mail_to_hundreds_is_no_conversation_with_all_of_them(mailbox):
+    take(copied(*(f"p{number}@oldworks.example" for number in range(200))), to=MAILBOX)
+
+    assert len(participants()) == 50
+
+
+# A conversation that was closed long ago
+
+
+@pytest.mark.parametrize(("days", "is_new"), [(None, False), (30, True), (90, False)])
+def test_an_answer_to_what_was_closed_long_ago_begins_anew_where_the_mailbox_wants_that(
+    accepted, days, is_new
+):
+    Mailbox.objects.update(new_after_days=days)
+    old = accepted.message.part.conversation
+    sixty_days_ago = timezone.now() - timedelta(days=60)
+    Conversation.objects.update(state=Conversation.State.CLOSED, updated_at=sixty_days_ago)
+
+    take(letter(answers=accepted.message.message_id, body="Once more"), to=MAILBOX)
+
+    conversation = Part.objects.get(body="Once more").conversation
+    assert (conversation != old) == is_new
+    assert conversation.continues == (old if is_new else None)
+    old.refresh_from_db()
+    assert old.state == ("closed" if is_new else "open")
+
+
+def test_what_is_open_goes_on_however_old_it_is(accepted):
+    Mailbox.objects.update(new_after_days=1)
+    Conversation.objects.update(updated_at=timezone.now() - timedelta(days=60))
+
+    take(letter(answers=accepted.message.message_id), to=MAILBOX)
+
+    assert Conversation.objects.count() == 1

@@ -308,7 +308,7 @@ def test_the_number_of_queries_of_a_page_does_not_grow_with_its_parts(
         [delivery] = reply(f"ana-{number}@oldworks.example")
         answer(delivery, NO_SUCH_USER)
 
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(24):
         desk.get(url("conversation", conversation))
     conversation.refresh_from_db()
     with django_assert_max_num_queries(11):

@@ -16,10 +16,12 @@ import pytest
 from django.core.cache import cache
 from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
 from django.utils import timezone
 
 from telltale.config.environment import HostPort
 from telltale.conversations import dkim_keys
+from telltale.conversations.actions import add_customer_message, add_participants, open_conversation
 from telltale.conversations.models import Draft, Mailbox, Part
 from telltale.delivery import claims, holds, queue
 from telltale.delivery.models import Delivery, DeliveryNote, Destination, Incident
@@ -344,3 +346,30 @@ def test_a_new_conversation_on_a_full_disk_is_not_begun(desk, mailbox, full_disk
 
     assert "Nothing was sent." in answer.content.decode()
     assert not Part.objects.exists()
+
+
+def addressed(desk, conversation) -> tuple[str, str]:
+    """To and Cc as the composer opens."""
+    page = desk.get(reverse("conversation", args=[conversation.pk])).content.decode()
+    fields = dict(re.findall(r'name="(to|cc)" value="([^"]*)"', page))
+    return fields["to"], fields["cc"]
+
+
+def test_a_reply_goes_to_who_wrote_last_and_to_all_who_take_part(desk, conversation):
+    add_participants(conversation, [("Ben", "ben@oldworks.example")])
+    assert addressed(desk, conversation) == ("ana@oldworks.example", "ben@oldworks.example")
+
+    add_customer_message(conversation, from_address="ben@oldworks.example", body="I agree.")
+
+    assert addressed(desk, conversation) == ("ben@oldworks.example", "ana@oldworks.example")
+    page = desk.get(reverse("conversation", args=[conversation.pk])).content.decode()
+    assert "Also in this conversation" in page
+
+
+def test_what_goes_on_elsewhere_is_linked_both_ways(desk, conversation, mailbox):
+    later = open_conversation(
+        mailbox=mailbox, contact=conversation.contact, subject="Again", continues=conversation
+    )
+
+    assert "Goes on in" in desk.get(reverse("conversation", args=[conversation.pk])).content.decode()
+    assert "<h2>Continues</h2>" in desk.get(reverse("conversation", args=[later.pk])).content.decode()

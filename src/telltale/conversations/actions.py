@@ -23,6 +23,7 @@ from telltale.conversations.models import (
     Formatting,
     Mailbox,
     Part,
+    Participant,
     RawMail,
     Relay,
 )
@@ -31,6 +32,7 @@ from telltale.mail import formatted, history
 from telltale.mail.letter import Letter
 from telltale.mail.letter_files import LetterFile
 
+MOST_PARTICIPANTS = 50  # a mail to hundreds is no conversation with all of them
 PEEK = 140  # characters of a message that the list shows
 
 
@@ -112,9 +114,16 @@ def create_mailbox(
 
 @transaction.atomic
 def open_conversation(
-    *, mailbox: Mailbox, contact: Contact, subject: str, assignee: Agent | None = None
+    *,
+    mailbox: Mailbox,
+    contact: Contact,
+    subject: str,
+    assignee: Agent | None = None,
+    continues: Conversation | None = None,
 ) -> Conversation:
-    return Conversation.objects.create(mailbox=mailbox, contact=contact, subject=subject, assignee=assignee)
+    return Conversation.objects.create(
+        mailbox=mailbox, contact=contact, subject=subject, assignee=assignee, continues=continues
+    )
 
 
 @transaction.atomic
@@ -163,6 +172,16 @@ def add_customer_message(
     return part
 
 
+def add_participants(conversation: Conversation, people: Sequence[tuple[str, str]]) -> None:
+    """Names and addresses of those who take part beside the contact; at most MOST_PARTICIPANTS of one conversation."""
+    known = {email.lower() for email in conversation.contact.addresses.values_list("email", flat=True)}
+    known |= {email.lower() for email in conversation.participants.values_list("email", flat=True)}
+    for name, email in people:
+        if email.lower() not in known and conversation.participants.count() < MOST_PARTICIPANTS:
+            known.add(email.lower())
+            Participant.objects.create(conversation=conversation, email=email, name=name)
+
+
 @transaction.atomic
 def import_message(
     conversation: Conversation, *, letter: Letter, raw_mail: RawMail, at: datetime, agent: Agent | None
@@ -183,7 +202,7 @@ def import_message(
     _keep_html(part, letter.html)
     _keep_files(part, letter.files, letter.html)
     Conversation.objects.filter(pk=conversation.pk, created_at__gt=at).update(created_at=at)
-    if part.contact:
+    if part.contact_id is not None:
         Contact.objects.filter(pk=part.contact_id, created_at__gt=at).update(created_at=at)
         heard_before = Q(last_heard_at=None) | Q(last_heard_at__lt=at)
         Address.objects.with_email(letter.from_address).filter(heard_before).update(last_heard_at=at)

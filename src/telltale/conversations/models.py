@@ -34,6 +34,9 @@ class Mailbox(models.Model):
     tagged_replies = models.BooleanField(
         default=False
     )  # answers go to support+<tag>@…: for mail servers that deliver such addresses here
+    new_after_days = models.PositiveSmallIntegerField(
+        null=True, blank=True
+    )  # an answer to what was closed for longer opens a conversation of its own; None: never
     paused_at = models.DateTimeField(null=True, blank=True)  # nothing leaves from here until it goes on
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -300,6 +303,9 @@ class Conversation(models.Model):
         blank=True,
         related_name="conversations",
     )
+    continues = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="continued_by"
+    )  # the closed one that its first message answers
     version = models.PositiveBigIntegerField(default=0)
     alert = models.CharField(max_length=9, choices=Alert.choices, default=Alert.NONE, blank=True)
     alert_text = models.CharField(max_length=500, blank=True)
@@ -336,6 +342,24 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return self.subject or "(no subject)"
+
+
+class Participant(models.Model):
+    """Somebody beside the contact who takes part in a conversation: in copy, or a colleague who answered."""
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="participants")
+    email = models.EmailField(max_length=254)
+    name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(F("conversation"), Lower("email"), name="participant_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
 
 
 def raw_mail_path(mail: RawMail, filename: str) -> str:

@@ -18,8 +18,8 @@ from telltale.bounce import Kind, read
 from telltale.conversations.actions import contact_for, import_message, open_conversation
 from telltale.conversations.models import Contact, Conversation, Mailbox, RawMail
 from telltale.inbound.reading import already_here, answered, conversation_answered
-from telltale.inbound.store import is_kept, keep
-from telltale.mail.letter import Letter, read_letter, recipients_of, reverse_path
+from telltale.inbound.store import is_kept, keep, refusal_for
+from telltale.mail.letter import Letter, read_letter, reverse_path
 
 Fate = RawMail.Fate
 
@@ -87,7 +87,7 @@ def _take(mail: RawMail, content: bytes, plan: Plan) -> tuple[str, RawMail.Fate,
             Fate.MESSAGE,
             f"conversation {same.conversation_id}: came before, as part {same.pk}",
         )
-    contact = _customer(letter, content, is_ours=is_ours)
+    contact = _customer(letter, is_ours=is_ours)
     if contact is None:
         return "of nobody outside", Fate.REPORT, "imported: it goes to nobody outside"
     at = _sent_at(mail)
@@ -101,15 +101,11 @@ def _take(mail: RawMail, content: bytes, plan: Plan) -> tuple[str, RawMail.Fate,
     return "replies" if is_ours else "messages", Fate.MESSAGE, f"conversation {part.conversation_id}"
 
 
-def _customer(letter: Letter, content: bytes, *, is_ours: bool) -> Contact | None:
+def _customer(letter: Letter, *, is_ours: bool) -> Contact | None:
     """Whom the mail is from, or, where we wrote it, whom it is to."""
     if not is_ours:
         return contact_for(letter.from_address, name=letter.from_name)
-    outside = [
-        address
-        for _, address in recipients_of(content)
-        if not Mailbox.objects.filter(address__iexact=address).exists()
-    ]
+    outside = [address for _, address in letter.recipients if refusal_for(address)]
     return contact_for(outside[0]) if outside else None
 
 

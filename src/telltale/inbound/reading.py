@@ -7,16 +7,19 @@ What matches nothing waits in quarantine.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from telltale.bounce import Kind, read
 from telltale.conversations.actions import (
     StoreError,
     add_customer_message,
     add_event,
+    add_participants,
     advance,
     announce,
     contact_for,
@@ -35,7 +38,7 @@ from telltale.inbound.reports import (
     take_report_elsewhere,
     tell,
 )
-from telltale.inbound.store import OF_REPORTS, mailbox_of
+from telltale.inbound.store import OF_REPORTS, mailbox_of, refusal_for
 from telltale.mail.letter import Letter, read_letter
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
@@ -121,9 +124,10 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
 
 
 def add_message(mail: RawMail, letter: Letter, mailbox: Mailbox) -> Part:
-    """The letter in the conversation that it answers, else in a new one."""
-    return add_customer_message(
-        _conversation_of(mail, letter) or _new_conversation(letter, mailbox),
+    """The letter in the conversation that it answers, else in a new one; whom it names takes part from then on."""
+    conversation = _conversation_to_go_on(mail, letter, mailbox)
+    part = add_customer_message(
+        conversation,
         from_address=letter.from_address,
         body=letter.text,
         message_id=letter.message_id,
@@ -131,6 +135,20 @@ def add_message(mail: RawMail, letter: Letter, mailbox: Mailbox) -> Part:
         files=letter.files,
         html=letter.html,
     )
+    people = [(letter.from_name, letter.from_address), *letter.recipients]
+    add_participants(conversation, [(name, email) for name, email in people if refusal_for(email)])
+    return part
+
+
+def _conversation_to_go_on(mail: RawMail, letter: Letter, mailbox: Mailbox) -> Conversation:
+    answered = _conversation_of(mail, letter)
+    if answered is None:
+        return _new_conversation(letter, mailbox)
+    days = answered.mailbox.new_after_days
+    is_over = answered.state == Conversation.State.CLOSED
+    if is_over and days and answered.updated_at < timezone.now() - timedelta(days=days):
+        return _new_conversation(letter, answered.mailbox, continues=answered)
+    return answered
 
 
 def _tell_that_it_is_cut(part: Part, mail: RawMail, kept: int) -> None:
@@ -207,9 +225,11 @@ def conversation_answered(letter: Letter) -> Conversation | None:
     return None
 
 
-def _new_conversation(letter: Letter, mailbox: Mailbox) -> Conversation:
+def _new_conversation(
+    letter: Letter, mailbox: Mailbox, *, continues: Conversation | None = None
+) -> Conversation:
     contact = contact_for(letter.from_address, name=letter.from_name)
-    return open_conversation(mailbox=mailbox, contact=contact, subject=letter.subject)
+    return open_conversation(mailbox=mailbox, contact=contact, subject=letter.subject, continues=continues)
 
 
 def answered(letter: Letter) -> QuerySet[Part]:
@@ -223,6 +243,7 @@ def answered(letter: Letter) -> QuerySet[Part]:
 def _takes_part(conversation: Conversation, address: str) -> bool:
     return (
         conversation.contact.addresses.with_email(address).exists()
+        or conversation.participants.filter(email__iexact=address).exists()
         or Delivery.objects.filter(
             message__part__conversation=conversation, recipient__iexact=address
         ).exists()

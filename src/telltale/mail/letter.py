@@ -58,6 +58,7 @@ class Letter:
     message_id: str  # with its angle brackets, "" where it has none
     answers: tuple[str, ...]  # the message ids of In-Reply-To and References
     files: tuple[LetterFile, ...] = ()
+    recipients: tuple[tuple[str, str], ...] = ()  # names and addresses of To and Cc
     html: str = ""  # the same words, formatted, as they came: not safe to show; "" where there is none
 
 
@@ -76,6 +77,7 @@ def read_letter(raw: bytes) -> Letter:
         message_id=ids[0] if ids else "",
         answers=tuple(dict.fromkeys(answers))[:100],
         files=files_of(message),
+        recipients=_recipients(message),
         html=_html_within_bounds(message),
     )
 
@@ -85,15 +87,6 @@ def reverse_path(raw: bytes) -> str:
     field = _raw_header(BytesHeaderParser().parsebytes(raw[:MOST_HEADER]), "Return-Path")
     found = _IN_BRACKETS.findall(field)
     return found[0] if found else ""
-
-
-def recipients_of(raw: bytes) -> list[tuple[str, str]]:
-    """Names and addresses of To and Cc, in their order, at most MOST_RECIPIENTS."""
-    message = BytesHeaderParser().parsebytes(raw[:MOST_HEADER])
-    fields = [_raw_header(message, name) for name in ("To", "Cc")]
-    found = [(_words(name), address) for name, address in getaddresses(fields) if _ADDRESS.fullmatch(address)]
-    fit = [(name, one) for name, one in found if one.isprintable() and len(one.encode()) <= LONGEST_ADDRESS]
-    return fit[:MOST_RECIPIENTS]
 
 
 def header(message: Message, name: str) -> str:
@@ -128,6 +121,15 @@ def _sender(field: str) -> tuple[str, str]:
     if not address.isprintable() or len(address.encode()) > LONGEST_ADDRESS:
         return "", ""
     return _words(name), address
+
+
+def _recipients(message: Message) -> tuple[tuple[str, str], ...]:
+    fields = [_raw_header(message, name) for name in ("To", "Cc")]
+    found = [(_words(name), address) for name, address in getaddresses(fields) if _ADDRESS.fullmatch(address)]
+    fit = [
+        (name[:200], one) for name, one in found if one.isprintable() and len(one.encode()) <= LONGEST_ADDRESS
+    ]
+    return tuple(fit[:MOST_RECIPIENTS])
 
 
 def _words(value: str) -> str:

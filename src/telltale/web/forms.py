@@ -249,15 +249,17 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
 
     class Meta:
         model = Mailbox
-        fields: ClassVar = ("name", "address", "way", "tagged_replies")
+        fields: ClassVar = ("name", "address", "way", "tagged_replies", "new_after_days")
         labels: ClassVar = {
             "address": "Address that customers write to",
             "way": "How its mail leaves",
             "tagged_replies": "Answers go to an address that names their conversation",
+            "new_after_days": "Days after which an answer does not open a closed conversation again",
         }
         help_texts: ClassVar = {
             "tagged_replies": "Like support+c-1a-mzxw6ytb@…: an answer finds its conversation whatever the customer's "
-            "program drops. Only where your mail server delivers addresses with a plus sign to this desk."
+            "program drops. Only where your mail server delivers addresses with a plus sign to this desk.",
+            "new_after_days": "It begins a new one then, with a link to the old. Empty: it always opens the old one.",
         }
         widgets: ClassVar = {"way": forms.RadioSelect}
 
@@ -277,7 +279,7 @@ class NewMailboxForm(MailboxForm):
     field_order = (
         *("name", "address", "way"),
         *("relay_host", "relay_port", "relay_security", "relay_username", "relay_password"),
-        "tagged_replies",
+        *("tagged_replies", "new_after_days"),
     )
     relay_host = forms.CharField(max_length=253, required=False, label="Relay host")
     relay_port = forms.IntegerField(min_value=1, max_value=65_535, initial=587, label="Relay port")
@@ -304,7 +306,7 @@ class NewMailboxForm(MailboxForm):
     def mailbox(self) -> dict[str, Any]:
         """What `create_mailbox` takes."""
         data = self.cleaned_data
-        fields = {name: data[name] for name in ("name", "address", "way", "tagged_replies")}
+        fields = {name: data[name] for name in ("name", "address", "way", "tagged_replies", "new_after_days")}
         return fields | {"relay": self._relay(data) if data["way"] == Mailbox.Way.RELAY else None}
 
     @staticmethod

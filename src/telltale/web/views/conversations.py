@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -191,10 +191,8 @@ def new(request: DeskRequest) -> HttpResponse:
 
 
 def _conversation(pk: int) -> Conversation:
-    found = Conversation.objects.select_related("mailbox", "contact", "assignee").prefetch_related(
-        "contact__addresses"
-    )
-    return get_object_or_404(found, pk=pk)
+    found = Conversation.objects.select_related("mailbox", "contact", "assignee", "continues")
+    return get_object_or_404(found.prefetch_related("contact__addresses"), pk=pk)
 
 
 def _agents() -> QuerySet[Agent]:
@@ -213,6 +211,7 @@ def _view(request: DeskRequest) -> View:
 
 def _page(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
     view = _view(request)
+    prefetch_related_objects([conversation], "participants", "continued_by")
     parts = parts_for_page(conversation, viewer=request.user)
     return {
         "conversation": conversation,
@@ -227,19 +226,23 @@ def _page(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
 
 
 def _composer(request: DeskRequest, conversation: Conversation) -> dict[str, Any]:
-    """The composer as it opens: with what has been typed before, or with the contact's best address."""
+    """The composer as it opens: with what has been typed before, or to those who take part."""
     draft = Draft.objects.filter(agent=request.user, conversation=conversation).first()
-    values = (
-        {"to": draft.to, "cc": draft.cc, "bcc": draft.bcc, "body": draft.body, "key": draft.key}
-        if draft
-        else {"to": _usual_recipient(conversation), "cc": "", "bcc": "", "body": "", "key": uuid.uuid4()}
-    )
+    if draft:
+        values = {"to": draft.to, "cc": draft.cc, "bcc": draft.bcc, "body": draft.body, "key": draft.key}
+    else:
+        to = _usual_recipient(conversation)
+        values = {"to": to, "cc": _others(conversation, to), "bcc": "", "body": "", "key": uuid.uuid4()}
     return {"form": ReplyForm(), "values": values, "draft": draft}
 
 
 def _usual_recipient(conversation: Conversation) -> str:
-    """Where the contact wrote from last; else the first address that is not dead."""
+    """Who wrote last in here; else where the contact wrote from last, or the first address that is not dead."""
     addresses = list(conversation.contact.addresses.all())
+    dead = {address.email.lower() for address in addresses if address.dead_since}
+    newest = conversation.parts.filter(kind=Part.Kind.CUSTOMER_MESSAGE).last()
+    if newest and newest.from_address and newest.from_address.lower() not in dead:
+        return newest.from_address
     heard = [
         (address.last_heard_at, address.email)
         for address in addresses
@@ -249,6 +252,15 @@ def _usual_recipient(conversation: Conversation) -> str:
         return max(heard)[1]
     alive = [address for address in addresses if not address.dead_since] or addresses
     return alive[0].email if alive else ""
+
+
+def _others(conversation: Conversation, to: str) -> str:
+    """Those who take part beside the one that the reply goes to: the contact too, where a colleague wrote."""
+    contact = {address.email.lower() for address in conversation.contact.addresses.all()}
+    others = [one.email for one in conversation.participants.all()]
+    if to and to.lower() not in contact:
+        others = [address.email for address in list(conversation.contact.addresses.all())[:1]] + others
+    return ", ".join(email for email in others if email.lower() != to.lower())
 
 
 def _keep_draft(request: DeskRequest, conversation: Conversation) -> tuple[Draft | None, list[str]]:
