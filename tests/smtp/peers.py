@@ -28,13 +28,14 @@ STARTED_WITHIN = 20.0  # seconds
 HOST = "mx.example.org"
 USERNAME, PASSWORD, TOKEN = "maya", "s3cret-s3cret", "ya29.good"
 
-# Mail to ana@example.org is taken and thrown away; mail to relayed.example, and what comes back to desk.example.com,
-# goes to the next hop; nobody else has a mailbox, and nobody may relay who has not signed in.
+# Mail to ana@example.org is taken and thrown away; mail to relayed.example goes to the next hop; what comes back to
+# desk.example.com or lamp.example goes to the desk; nobody else has a mailbox. Who may relay: who has signed in, or
+# who comes from a trusted network. Of a delay they tell after a second.
 _POSTFIX = """\
 compatibility_level = 3.6
 myhostname = {HOST}
 mydestination =
-mynetworks = 192.0.2.0/24
+mynetworks = {trusted}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 queue_directory = {folder}/queue
@@ -53,7 +54,11 @@ virtual_mailbox_maps = inline:{{ ana@example.org=ana }}
 virtual_mailbox_limit = 0
 virtual_transport = discard
 transport_maps =
-    inline:{{ relayed.example=smtp:[127.0.0.1]:{next_hop}, desk.example.com=smtp:[127.0.0.1]:{next_hop} }}
+    inline:{{ relayed.example=smtp:[127.0.0.1]:{next_hop}, desk.example.com={back}:[127.0.0.1]:{desk},
+    lamp.example={back}:[127.0.0.1]:{desk} }}
+delay_warning_time = 1s
+queue_run_delay = 1s
+minimal_backoff_time = 1s
 message_size_limit = 20000
 smtpd_peername_lookup = no
 smtpd_tls_security_level = may
@@ -61,7 +66,7 @@ smtpd_tls_chain_files = {folder}/tls.pem
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = inet:127.0.0.1:{sasl}
-smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
 smtp_dns_support_level = disabled
 notify_classes =
 """
@@ -76,6 +81,7 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
 retry unix - - n - - error
 discard unix - - n - - discard
 anvil unix - - n - 1 anvil
@@ -100,10 +106,12 @@ auth_advertise_hosts = *
 keep_environment =
 deliver_drop_privilege
 acl_smtp_rcpt = check
+delay_warning = 1s
 
 begin acl
 check:
   accept authenticated = *
+  accept hosts = {trusted}
   deny ! domains = example.org
        message = 5.7.1 Relaying is not permitted
   deny ! local_parts = ana
@@ -113,8 +121,14 @@ check:
 begin routers
 onwards:
   driver = manualroute
-  domains = relayed.example : desk.example.com
+  domains = relayed.example
   transport = onwards
+  route_list = * 127.0.0.1
+  self = send
+back:
+  driver = manualroute
+  domains = desk.example.com : lamp.example
+  transport = back
   route_list = * 127.0.0.1
   self = send
 here:
@@ -125,6 +139,11 @@ begin transports
 onwards:
   driver = smtp
   port = {next_hop}
+  allow_localhost
+back:
+  driver = smtp
+  port = {desk}
+  protocol = {back}
   allow_localhost
 nowhere:
   driver = appendfile
@@ -174,8 +193,10 @@ def why_not(name: str) -> str:
 
 
 @contextmanager
-def peer(name: str, identity: Identity) -> Iterator[Peer]:
-    """The server, with this certificate."""
+def peer(
+    name: str, identity: Identity, *, desk: int = 0, back: str = "smtp", trusted: str = "192.0.2.0/24"
+) -> Iterator[Peer]:
+    """The server, with this certificate. What comes back goes to port `desk`, by `back`; else to the next hop."""
     with tempfile.TemporaryDirectory(prefix=f"telltale-{name}-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)  # the server's users must get through
@@ -190,6 +211,9 @@ def peer(name: str, identity: Identity) -> Iterator[Peer]:
                 "port": port,
                 "next_hop": next_hop,
                 "sasl": sasl,
+                "desk": desk or next_hop,
+                "back": back,
+                "trusted": trusted,
             }
             prepare = {"postfix": _prepare_postfix, "exim": _prepare_exim}[name]
             command = prepare(folder, values)
