@@ -35,6 +35,7 @@ import psycopg
 from telltale.postgres import Cluster
 
 PATIENCE = 60  # seconds
+SECRET_KEY = uuid.uuid4().hex * 2
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ class Desk:
 
 
 @contextmanager
-def running_desk() -> Iterator[Desk]:
+def running_desk(*more_parts: str, **more_variables: str) -> Iterator[Desk]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telltale-bench-")))
         folder.chmod(0o711)
@@ -107,13 +108,14 @@ def running_desk() -> Iterator[Desk]:
         port = free_port()
         variables = os.environ | {
             "DATABASE_URL": cluster.dsn(),
-            "SECRET_KEY": uuid.uuid4().hex * 2,
+            "SECRET_KEY": SECRET_KEY,
             "TELLTALE_DATA": str(folder / "data"),
             "TELLTALE_SANDBOX": "on",
             "TELLTALE_DNS": f"127.0.0.1:{ports['dns_port']}",
             "TELLTALE_PORT": str(port),
             "TELLTALE_UNDO_SEND": "0s",
             "TELLTALE_LOG_LEVEL": "WARNING",
+            **more_variables,
         }
         (folder / "data").mkdir()
         prepared = subprocess.run(
@@ -123,7 +125,7 @@ def running_desk() -> Iterator[Desk]:
             text=True,
             check=True,
         )
-        for part in ("web", "deliver"):
+        for part in ("web", "deliver", *more_parts):
             start([sys.executable, "-m", "telltale", part], variables, stack)
         wait_for(port)
         yield Desk(dsn=cluster.dsn(), port=port, link=prepared.stdout.strip(), log=log)
