@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 
 from telltale.conversations.actions import add_customer_message
-from telltale.conversations.models import Attachment, Formatting, Part
+from telltale.conversations.models import Attachment, Formatting, Part, RawMail
 from telltale.mail.letter_files import LetterFile
 from telltale.web import letters, remote_images
 
@@ -248,3 +248,25 @@ def test_formatting_without_end_is_shown_as_text_with_a_word_about_it(desk, writ
     page = frame(desk, part).content.decode()
     assert "formatting is too large to be shown" in page
     assert "Hello &lt;all&gt;" in page
+
+
+# Who wrote it
+
+
+@pytest.mark.parametrize("outcome", ["fail", "pass", ""])
+def test_a_sender_who_could_not_be_verified_is_said_to_be_one(desk, write, outcome):
+    mail = RawMail.objects.create(
+        door="smtp",
+        rcpt_to="support@lamp.example",
+        size=1,
+        sender_verified=outcome,
+        sender_verification="oldworks.example <b> has not signed it (DKIM)",
+    )
+    part = write("")
+    Part.objects.filter(pk=part.pk).update(raw_mail=mail)
+
+    page = desk.get(reverse("conversation", args=[part.conversation_id])).content.decode()
+
+    assert ("This sender could not be verified. oldworks.example &lt;b&gt; has not" in page) == (
+        outcome == "fail"
+    )

@@ -203,6 +203,10 @@ def _optional_host_port(value: str) -> HostPort | None:
     return _host_port(value) if value else None
 
 
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(_host_name(one.strip().lower()) for one in value.split(",") if one.strip())
+
+
 def _networks(value: str) -> tuple[Network, ...]:
     """Raises ValueError also for a network that begins in the middle: 10.0.0.1/8 may be meant as either."""
     return tuple(ipaddress.ip_network(one.strip()) for one in value.split(",") if one.strip())
@@ -434,6 +438,18 @@ class Environment:
             doc="Where the proxies stand that the SMTP door is behind. Then each connection has to come from there "
             "and to begin with a PROXY header (version 1 or 2), which says who is behind it.",
             example="10.1.2.3",
+        ),
+    ]
+    trusted_results: Annotated[
+        tuple[str, ...],
+        Setting(
+            "TELLTALE_TRUSTED_RESULTS",
+            _names,
+            should_be="names of servers, with commas between",
+            default_in_words="empty: no server of yours checks senders",
+            doc="The names by which mail servers of yours write Authentication-Results (RFC 8601) on top of what they "
+            "hand over: the desk believes what these say about a sender. At the SMTP door it looks itself.",
+            example="mx.example.com",
         ),
     ]
     tls_certificate: Annotated[

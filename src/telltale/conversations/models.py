@@ -383,6 +383,8 @@ class RawMail(models.Model):
     peer = models.CharField(max_length=64, blank=True)
     content = models.FileField(upload_to=raw_mail_path, storage=default_storage, max_length=120)
     size = models.PositiveBigIntegerField()  # octets, also those that were not fetched
+    sender_verified = models.CharField(max_length=4, blank=True)  # "pass", "fail"; "" where it is not known
+    sender_verification = models.CharField(max_length=500, blank=True)  # why
     digest = models.CharField(max_length=64, blank=True)  # BLAKE2b-256 of the content, in hexadecimal
     fate = models.CharField(max_length=11, choices=Fate.choices, default=Fate.WAITING)
     fate_reason = models.CharField(max_length=255, blank=True)

@@ -11,6 +11,8 @@ import logging
 import os
 import signal
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
@@ -33,8 +35,11 @@ from telltale.inbound.certificate import Certificate, own_certificate  # noqa: E
 from telltale.inbound.fetching import Fetchers  # noqa: E402
 from telltale.inbound.guests import Guests  # noqa: E402
 from telltale.inbound.sessions import LMTPSession, SMTPSession, from_proxy, greeting  # noqa: E402
+from telltale.inbound.verification import UNKNOWN, Verification, blocking_resolver, check  # noqa: E402
+from telltale.mail.letter import sender_of  # noqa: E402
 
 FETCHERS_STOP_WITHIN = 3.0  # seconds
+MOST_LOOKERS = 32  # mails whose senders are looked up at once
 MOST_RECIPIENTS = 100  # RFC 5321 section 4.5.3.1.8 wants at least as many
 
 logger = logging.getLogger(__name__)
@@ -45,6 +50,8 @@ class Door:
 
     def __init__(self) -> None:
         self.stored = asyncio.Event()  # something waits to be read
+        self._resolver = blocking_resolver(settings.ENVIRONMENT.dns)
+        self._lookers = ThreadPoolExecutor(MOST_LOOKERS, thread_name_prefix="looks-at-sender")
 
     async def handle_EHLO(  # noqa: N802  (aiosmtpd's name)
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -84,9 +91,10 @@ class Door:
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 Recipient is ours"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTPSession, session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.original_content or b""
         try:
+            verification = await self._verify(server, session, envelope, content)
             await _in_database(
                 store.store,
                 content,
@@ -94,12 +102,23 @@ class Door:
                 mail_from=_reverse_path(envelope),
                 recipients=envelope.rcpt_tos,
                 peer=_peer(session),
+                verification=verification,
             )
         except Exception:  # of any kind: what is not kept is not acknowledged
             logger.exception("could not store a mail")
             return "451 4.3.0 Try again in a minute, our store does not answer"
         self.stored.set()
         return "250 2.0.0 Stored"
+
+    async def _verify(
+        self, server: SMTPSession, session: Session, envelope: Envelope, content: bytes
+    ) -> Verification:
+        """Whom a stranger's mail comes from. Here a slow DNS holds up its own mail alone."""
+        peer = _peer(session)
+        if server.guests.is_trusted(peer) or not _reverse_path(envelope):
+            return UNKNOWN
+        work = partial(_look_at_sender, content, peer, _reverse_path(envelope), self._resolver)
+        return await asyncio.get_running_loop().run_in_executor(self._lookers, work)
 
     async def handle_exception(self, error: Exception) -> str:
         logger.error("the door failed", exc_info=error)
@@ -135,6 +154,11 @@ class Door:
                     logger.exception("the accounts to fetch from could not be read")
         finally:
             await asyncio.to_thread(fetchers.stop, FETCHERS_STOP_WITHIN)
+
+
+def _look_at_sender(content: bytes, peer: str, mail_from: str, resolver: Any) -> Verification:
+    sender = sender_of(content)
+    return check(content, sender, peer=peer, mail_from=mail_from, resolver=resolver)
 
 
 def _read_one() -> bool:

@@ -39,7 +39,8 @@ from telltale.inbound.reports import (
     tell,
 )
 from telltale.inbound.store import OF_REPORTS, mailbox_of, refusal_for
-from telltale.mail.letter import Letter, read_letter
+from telltale.inbound.verification import OF_PROVIDERS, by_results
+from telltale.mail.letter import Letter, authentication_results, read_letter
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
 from telltale.mail.signing import Fault
@@ -117,6 +118,7 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
     if same := already_here(letter, mailbox):
         return RawMail.Fate.MESSAGE, f"conversation {same.conversation_id}: came before, as part {same.pk}"
+    _verify_by_results(mail, letter, content)
     part = add_message(mail, letter, mailbox)
     if mail.size > len(content):
         _tell_that_it_is_cut(part, mail, len(content))
@@ -149,6 +151,18 @@ def _conversation_to_go_on(mail: RawMail, letter: Letter, mailbox: Mailbox) -> C
     if is_over and days and answered.updated_at < timezone.now() - timedelta(days=days):
         return _new_conversation(letter, answered.mailbox, continues=answered)
     return answered
+
+
+def _verify_by_results(mail: RawMail, letter: Letter, content: bytes) -> None:
+    """What a server that we trust found out about the sender, where the door has not looked itself."""
+    if mail.sender_verified:
+        return
+    trusted = list(settings.ENVIRONMENT.trusted_results)
+    if mail.door == "imap" and mail.peer in OF_PROVIDERS:
+        trusted.append(OF_PROVIDERS[mail.peer])
+    found = by_results(authentication_results(content), letter.from_address, trusted=trusted)
+    mail.sender_verified, mail.sender_verification = found.outcome, found.text[:500]
+    mail.save(update_fields=["sender_verified", "sender_verification"])
 
 
 def _tell_that_it_is_cut(part: Part, mail: RawMail, kept: int) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from telltale.bounce import Kind, Returned
 from telltale.conversations.models import Mailbox, RawMail
+from telltale.inbound.verification import UNKNOWN, Verification
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
 from telltale.mail.report import Action
@@ -45,17 +46,35 @@ def mailbox_of(address: str) -> Mailbox | None:
 
 @transaction.atomic
 def store(
-    content: bytes, *, door: str, mail_from: str, recipients: Iterable[str], peer: str
+    content: bytes,
+    *,
+    door: str,
+    mail_from: str,
+    recipients: Iterable[str],
+    peer: str,
+    verification: Verification = UNKNOWN,
 ) -> list[RawMail]:
     """Keep the mail as it came, once for each recipient: all or nothing, since one answer counts for all.
 
     When this returns and the transaction is committed, it cannot be lost.
     """
     once = {recipient.lower(): recipient for recipient in recipients}.values()
-    return [keep(content, door=door, mail_from=mail_from, rcpt_to=one, peer=peer) for one in once]
+    return [
+        keep(content, door=door, mail_from=mail_from, rcpt_to=one, peer=peer, verification=verification)
+        for one in once
+    ]
 
 
-def keep(content: bytes, *, door: str, mail_from: str, rcpt_to: str, peer: str, size: int = 0) -> RawMail:
+def keep(
+    content: bytes,
+    *,
+    door: str,
+    mail_from: str,
+    rcpt_to: str,
+    peer: str,
+    size: int = 0,
+    verification: Verification = UNKNOWN,
+) -> RawMail:
     """Keep one mail for one recipient. `size`: its octets, where `content` is only their beginning."""
     mail = RawMail(
         door=door,
@@ -64,6 +83,8 @@ def keep(content: bytes, *, door: str, mail_from: str, rcpt_to: str, peer: str, 
         peer=peer[:64],
         size=size or len(content),
         digest=digest_of(content),
+        sender_verified=verification.outcome,
+        sender_verification=verification.text[:500],
     )
     mail.content.save("mail.eml", ContentFile(content), save=False)
     try:

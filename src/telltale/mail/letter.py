@@ -89,6 +89,17 @@ def reverse_path(raw: bytes) -> str:
     return found[0] if found else ""
 
 
+def sender_of(raw: bytes) -> str:
+    """The address in From; "" where there is none."""
+    return _sender(_raw_header(BytesHeaderParser().parsebytes(raw[:MOST_HEADER]), "From"))[1]
+
+
+def authentication_results(raw: bytes) -> list[str]:
+    """The Authentication-Results fields, from the top: RFC 8601."""
+    message = BytesHeaderParser().parsebytes(raw[:MOST_HEADER])
+    return [str(value) for value in message.get_all("Authentication-Results") or []]
+
+
 def header(message: Message, name: str) -> str:
     """A header's words, decoded and on one line; "" where there is none."""
     return _words(_raw_header(message, name))

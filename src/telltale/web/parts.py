@@ -28,7 +28,9 @@ def parts_for_page(conversation: Conversation, *, viewer: Agent, since: int = 0)
     would be new a second time to a page that has this version.
     """
     newer = conversation.parts.filter(version__gt=since, first_version__lte=conversation.version)
-    parts = list(newer.select_related("agent", "contact").prefetch_related("attachments").order_by("id"))
+    parts = list(
+        newer.select_related("agent", "contact", "raw_mail").prefetch_related("attachments").order_by("id")
+    )
     notes = _notes(parts)
     addresses = list(conversation.contact.addresses.all())
     return [
