@@ -30,6 +30,7 @@ from telltale.delivery.states import State
 from telltale.inbound import reading
 from telltale.inbound import reports as inbound_reports
 from telltale.inbound.store import store as keep_for_all
+from telltale.inbound.verification import Verification
 from telltale.mail.reply_address import sign
 from telltale.mail.return_path import LIFETIME
 from tests.conftest import answered
@@ -879,3 +880,97 @@ def test_what_is_open_goes_on_however_old_it_is(accepted):
     take(letter(answers=accepted.message.message_id), to=MAILBOX)
 
     assert Conversation.objects.count() == 1
+
+
+# What the desk says by itself
+
+
+ACKNOWLEDGEMENT = "Thank you, we have your mail and answer within a day."
+
+
+@pytest.fixture
+def acknowledging(mailbox) -> Mailbox:
+    Mailbox.objects.update(acknowledgement=ACKNOWLEDGEMENT)
+    mailbox.refresh_from_db()
+    return mailbox
+
+
+def take_from(content: bytes, *, mail_from: str = "ana@oldworks.example", **kept: object) -> RawMail:
+    """A mail with this reverse-path."""
+    [mail] = keep_for_all(
+        content, door="smtp", mail_from=mail_from, recipients=[MAILBOX], peer="127.0.0.1", **kept
+    )
+    assert reading.read_next()
+    mail.refresh_from_db()
+    return mail
+
+
+def acknowledged() -> list[str]:
+    sent = Delivery.objects.filter(message__part__kind=Part.Kind.ACKNOWLEDGEMENT)
+    return list(sent.values_list("recipient", flat=True))
+
+
+def test_who_begins_a_conversation_is_told_that_it_arrived(acknowledging):
+    take_from(letter())
+
+    assert acknowledged() == ["ana@oldworks.example"]
+    message = Delivery.objects.get().message
+    with message.content.open("rb") as file:
+        content = file.read().decode()
+    assert "Auto-Submitted: auto-replied" in content
+    assert "In-Reply-To: <new@oldworks.example>" in content
+    assert ACKNOWLEDGEMENT in content
+    assert Conversation.objects.get().peek == "Thank you!"
+
+
+def test_nobody_is_told_twice_within_a_day_nor_in_a_conversation_that_goes_on(acknowledging):
+    take_from(letter())
+    take_from(letter(body="And another thing").replace(b"<new@", b"<second@"))
+    answers = Part.objects.get(kind=Part.Kind.ACKNOWLEDGEMENT).message_id
+    take_from(letter(answers=answers, body="Thanks").replace(b"<new@", b"<third@"))
+
+    assert acknowledged() == ["ana@oldworks.example"]
+    Delivery.objects.update(created_at=timezone.now() - timedelta(days=1, minutes=1))
+    take_from(letter(body="A week later").replace(b"<new@", b"<fourth@"))
+    assert len(acknowledged()) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        (letter(), {"mail_from": ""}),
+        (letter(more="List-Id: <x.lists.example>\r\n"), {}),
+        (letter(sender="no-reply@oldworks.example"), {}),
+        (letter().replace(f"To: {MAILBOX}".encode(), b"To: talk@lists.example"), {}),
+        (letter(), {"verification": Verification("fail", "nobody stands behind it")}),
+    ],
+)
+def test_lists_machines_and_borrowed_names_are_told_nothing(acknowledging, content, kept):
+    assert take_from(content, **kept).fate == Fate.MESSAGE
+    assert acknowledged() == []
+
+
+def test_without_words_nothing_is_sent(mailbox):
+    take_from(letter())
+
+    assert acknowledged() == []
+
+
+def test_a_flood_of_one_sender_waits_in_quarantine(mailbox, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_PER_HOUR", 3)
+    fates = [take_from(letter().replace(b"<new@", f"<n{number}@".encode())).fate for number in range(5)]
+
+    assert fates == [Fate.MESSAGE] * 3 + [Fate.QUARANTINED] * 2
+    other = letter(sender="ben@oldworks.example").replace(b"<new@", b"<ben@")
+    assert take_from(other, mail_from="ben@oldworks.example").fate == Fate.MESSAGE
+
+
+def test_an_out_of_office_note_says_when_somebody_is_back_and_its_words_are_folded(accepted):
+    away = letter(body="I am away until 2099-01-01.", more="Auto-Submitted: auto-replied\r\n")
+    day = timezone.localdate() + timedelta(days=9)
+    take(away.replace(b"2099-01-01", f"{day:%Y-%m-%d}".encode()), to=way_back(accepted))
+
+    event = Part.objects.filter(kind=Part.Kind.EVENT).last()
+    assert event
+    assert f"An automatic answer came back: away until {day.day} {day:%B %Y}" in event.body
+    assert event.folded == f"I am away until {day:%Y-%m-%d}."

@@ -33,6 +33,7 @@ from telltale.mail.letter import Letter
 from telltale.mail.letter_files import LetterFile
 
 MOST_PARTICIPANTS = 50  # a mail to hundreds is no conversation with all of them
+MOST_FOLDED = 20_000  # characters
 PEEK = 140  # characters of a message that the list shows
 
 
@@ -90,10 +91,17 @@ def show_peek(conversation: Conversation) -> None:
 
 
 def add_event(
-    conversation: Conversation, text: str, agent: Agent | None = None, *, raw_mail: RawMail | None = None
+    conversation: Conversation,
+    text: str,
+    agent: Agent | None = None,
+    *,
+    raw_mail: RawMail | None = None,
+    folded: str = "",
 ) -> Part:
-    """A line that says what happened; `raw_mail` is the mail that it is about."""
-    return add_part(conversation, Part.Kind.EVENT, body=text, agent=agent, raw_mail=raw_mail)
+    """A line that says what happened; `raw_mail` is the mail that it is about, `folded` what that says."""
+    return add_part(
+        conversation, Part.Kind.EVENT, body=text, agent=agent, raw_mail=raw_mail, folded=folded[:MOST_FOLDED]
+    )
 
 
 def mark_changed(conversation: Conversation, *part_ids: int) -> None:

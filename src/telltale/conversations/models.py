@@ -37,6 +37,9 @@ class Mailbox(models.Model):
     new_after_days = models.PositiveSmallIntegerField(
         null=True, blank=True
     )  # an answer to what was closed for longer opens a conversation of its own; None: never
+    acknowledgement = models.TextField(
+        blank=True
+    )  # sent by itself to who begins a conversation; "": nothing is
     paused_at = models.DateTimeField(null=True, blank=True)  # nothing leaves from here until it goes on
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -469,6 +472,7 @@ class Part(models.Model):
     class Kind(models.TextChoices):
         CUSTOMER_MESSAGE = "customer_message", "Customer message"
         REPLY = "reply", "Reply"
+        ACKNOWLEDGEMENT = "acknowledgement", "Acknowledgement"
         INTERNAL_NOTE = "internal_note", "Internal note"
         DELIVERY_NOTE = "delivery_note", "Delivery note"
         EVENT = "event", "Event"
@@ -488,6 +492,7 @@ class Part(models.Model):
     raw_mail = models.ForeignKey(
         RawMail, on_delete=models.SET_NULL, null=True, blank=True, related_name="parts"
     )
+    folded = models.TextField(blank=True)  # words that an event is about, for who wants to read them
     is_formatted = models.BooleanField(default=False)  # its HTML says more than its text, and is shown
     first_version = models.PositiveBigIntegerField()
     version = models.PositiveBigIntegerField()
@@ -502,7 +507,10 @@ class Part(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(
-                    kind__in=["customer_message", "reply", "internal_note", "delivery_note", "event"]
+                    kind__in=[
+                        *("customer_message", "reply", "acknowledgement"),
+                        *("internal_note", "delivery_note", "event"),
+                    ]
                 ),
                 name="part_kind_known",
             ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
@@ -77,6 +77,35 @@ def send_reply(
     message = write_message(part, recipients, message_id=part.message_id, date=leave_at)
     _queue(conversation, message, recipients, leave_at=leave_at, overridden=override_holds)
     announce(conversation, "reply.queued", part=part.pk)
+    return part
+
+
+ONCE_IN = timedelta(days=1)  # RFC 3834 section 2 asks for days rather than hours
+
+
+@transaction.atomic
+def acknowledge(message: Part) -> Part | None:
+    """Tell who wrote this that it has arrived, in the words of the mailbox; None where they heard so within a day."""
+    conversation = advance(message.conversation_id)
+    heard = Delivery.objects.filter(
+        recipient__iexact=message.from_address,
+        message__part__kind=Part.Kind.ACKNOWLEDGEMENT,
+        created_at__gt=timezone.now() - ONCE_IN,
+    )
+    if heard.exists():
+        return None
+    mailbox = conversation.mailbox
+    part = add_part(
+        conversation,
+        Part.Kind.ACKNOWLEDGEMENT,
+        body=mailbox.acknowledgement,
+        from_address=mailbox.address,
+        message_id=new_message_id(mailbox.domain),
+    )
+    recipients = [Recipient(Delivery.Role.TO, message.from_address)]
+    mail = write_message(part, recipients, message_id=part.message_id, date=timezone.now())
+    _queue(conversation, mail, recipients, leave_at=timezone.now())
+    announce(conversation, "acknowledgement.queued", part=part.pk)
     return part
 
 

@@ -73,6 +73,7 @@ def _as_mail(part: Part, recipients: Sequence[Recipient], *, message_id: str, da
         date=date,
         in_reply_to=earlier[-1] if earlier else "",
         references=earlier,
+        auto_submitted="auto-replied" if part.kind == Part.Kind.ACKNOWLEDGEMENT else "",
         attachments=[_attached(attachment) for attachment in part.attachments.all()],
     )
 

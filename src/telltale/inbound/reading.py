@@ -26,7 +26,8 @@ from telltale.conversations.actions import (
     megabytes,
     open_conversation,
 )
-from telltale.conversations.models import Conversation, Mailbox, Part, RawMail
+from telltale.conversations.models import Address, Conversation, Mailbox, Part, RawMail
+from telltale.delivery.actions import acknowledge
 from telltale.delivery.models import Delivery, OutgoingMessage
 from telltale.events.bell import publish
 from telltale.inbound.reports import (
@@ -39,7 +40,8 @@ from telltale.inbound.reports import (
     tell,
 )
 from telltale.inbound.store import OF_REPORTS, mailbox_of, refusal_for
-from telltale.inbound.verification import OF_PROVIDERS, by_results
+from telltale.inbound.verification import FAIL, OF_PROVIDERS, by_results
+from telltale.mail.courtesy import back_on, may_be_answered
 from telltale.mail.letter import Letter, authentication_results, read_letter
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
@@ -57,6 +59,7 @@ ANSWERED = {
     Kind.AUTOREPLY: "An automatic answer came",
     Kind.READ_RECEIPT: "A read receipt came",
 }
+MOST_PER_HOUR = 200  # messages of one sender
 MOST_COMPARED = 20  # messages with one Message-ID
 
 logger = logging.getLogger(__name__)
@@ -111,6 +114,11 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
         return _take_automatic_answer(mail, letter, returned.kind)
     if returned.kind != Kind.ORDINARY:
         return RawMail.Fate.QUARANTINED, MATCHES_NOTHING[returned.kind]
+    return _take_letter(mail, letter, content)
+
+
+def _take_letter(mail: RawMail, letter: Letter, content: bytes) -> tuple[RawMail.Fate, str]:
+    """What a person wrote."""
     if not letter.from_address:
         return RawMail.Fate.QUARANTINED, "it names no sender"
     mailbox = mailbox_of(mail.rcpt_to)
@@ -119,7 +127,11 @@ def _take_message(mail: RawMail, content: bytes) -> tuple[RawMail.Fate, str]:
     if same := already_here(letter, mailbox):
         return RawMail.Fate.MESSAGE, f"conversation {same.conversation_id}: came before, as part {same.pk}"
     _verify_by_results(mail, letter, content)
+    if _comes_too_often(letter.from_address):
+        return RawMail.Fate.QUARANTINED, f"more than {MOST_PER_HOUR} mails of this sender within an hour"
     part = add_message(mail, letter, mailbox)
+    if part.first_version == 1 and _may_be_acknowledged(mail, letter, content, part):
+        acknowledge(part)
     if mail.size > len(content):
         _tell_that_it_is_cut(part, mail, len(content))
     return RawMail.Fate.MESSAGE, f"conversation {part.conversation_id}"
@@ -151,6 +163,30 @@ def _conversation_to_go_on(mail: RawMail, letter: Letter, mailbox: Mailbox) -> C
     if is_over and days and answered.updated_at < timezone.now() - timedelta(days=days):
         return _new_conversation(letter, answered.mailbox, continues=answered)
     return answered
+
+
+def _comes_too_often(address: str) -> bool:
+    """A machine that answers itself, or a flood: what comes above the limit waits where somebody can look."""
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    sender = Address.objects.with_email(address).values("contact")
+    newest = Part.objects.filter(
+        kind=Part.Kind.CUSTOMER_MESSAGE, contact__in=sender, created_at__gt=an_hour_ago
+    )
+    return newest[: MOST_PER_HOUR + 1].count() >= MOST_PER_HOUR
+
+
+def _may_be_acknowledged(mail: RawMail, letter: Letter, content: bytes, part: Part) -> bool:
+    """Where the mailbox wants it, and whom it goes to cannot be somebody whose name was taken."""
+    mailbox = part.conversation.mailbox
+    if not mailbox.acknowledgement or mail.sender_verified == FAIL:
+        return False
+    is_to_us = any(not refusal_for(address) for _, address in letter.recipients)
+    return is_to_us and may_be_answered(
+        content,
+        reverse_path=mail.mail_from,
+        sender=letter.from_address,
+        ours=lambda address: not refusal_for(address),
+    )
 
 
 def _verify_by_results(mail: RawMail, letter: Letter, content: bytes) -> None:
@@ -209,7 +245,9 @@ def _take_automatic_answer(mail: RawMail, letter: Letter, kind: Kind) -> tuple[R
         return RawMail.Fate.QUARANTINED, MATCHES_NOTHING[kind]
     conversation = advance(conversation.pk)
     what = f"{ANSWERED[kind]} from {letter.from_address or 'nobody named'}: “{letter.subject[:MOST_SUBJECT]}”"
-    add_event(conversation, what, raw_mail=mail)
+    if kind == Kind.AUTOREPLY and (when := back_on(letter.text, today=timezone.localdate())):
+        what = f"{what}, {when}"
+    add_event(conversation, what, raw_mail=mail, folded=letter.text)
     announce(conversation, "message.automatic")
     return RawMail.Fate.REPORT, f"conversation {conversation.pk}: {kind}"
 

@@ -15,6 +15,7 @@ from telltale.conversations.models import RawMail
 from telltale.delivery.models import Delivery
 from telltale.delivery.reports import record_heard
 from telltale.inbound.store import OF_REPORTS
+from telltale.mail.courtesy import back_on
 from telltale.mail.letter import read_letter
 from telltale.mail.report import Action, Diagnostic, RecipientReport
 from telltale.mail.return_path import ReturnPath, verify
@@ -64,7 +65,11 @@ def take_report(
     if returned.kind not in OF_REPORTS:
         if returned.kind == Kind.COMPLAINT:
             remember_complaint(delivery)
-        tell(delivery, CAME_BACK[returned.kind], about=read_letter(content).subject, mail=mail)
+        letter = read_letter(content)
+        what = CAME_BACK[returned.kind]
+        if returned.kind == Kind.AUTOREPLY and (when := back_on(letter.text, today=timezone.localdate())):
+            what = f"{what}: {when}"
+        tell(delivery, what, about=letter.subject, mail=mail, words=letter.text)
         return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
     if reason := _is_about_another(returned, delivery):
         tell(delivery, "A report came back that does not fit this delivery", about=reason, mail=mail)
@@ -106,10 +111,11 @@ def _reports(returned: Returned, delivery: Delivery, content: bytes) -> list[Rec
     ]
 
 
-def tell(delivery: Delivery, what: str, *, about: str, mail: RawMail | None = None) -> None:
+def tell(delivery: Delivery, what: str, *, about: str, mail: RawMail | None = None, words: str = "") -> None:
     """No report, but it came back because of this reply: an out-of-office note, or a bounce that we cannot read."""
     conversation = advance(delivery.message.part.conversation_id)
-    add_event(conversation, f"{what} ({delivery.recipient}): “{about[:MOST_SUBJECT]}”", raw_mail=mail)
+    said = f"{what} ({delivery.recipient}): “{about[:MOST_SUBJECT]}”"
+    add_event(conversation, said, raw_mail=mail, folded=words)
     announce(conversation, "delivery.answered", delivery=delivery.pk)
 
 

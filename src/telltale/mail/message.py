@@ -135,6 +135,7 @@ def compose(mail: Mail) -> bytes:
     _set(message, "In-Reply-To", " ".join(_sendable([mail.in_reply_to])))
     _set(message, "References", " ".join(_shortened(_sendable(mail.references))))
     _set(message, "Auto-Submitted", mail.auto_submitted)
+    _set(message, "X-Auto-Response-Suppress", "All" if mail.auto_submitted else "")  # Exchange knows this one
     message.set_content(mail.text, cte="quoted-printable")
     if mail.html:
         _add_html(message, mail)

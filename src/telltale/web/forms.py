@@ -249,19 +249,22 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]  # no subscript at
 
     class Meta:
         model = Mailbox
-        fields: ClassVar = ("name", "address", "way", "tagged_replies", "new_after_days")
+        fields: ClassVar = ("name", "address", "way", "tagged_replies", "new_after_days", "acknowledgement")
         labels: ClassVar = {
             "address": "Address that customers write to",
             "way": "How its mail leaves",
             "tagged_replies": "Answers go to an address that names their conversation",
+            "acknowledgement": "Acknowledgement of a new conversation",
             "new_after_days": "Days after which an answer does not open a closed conversation again",
         }
         help_texts: ClassVar = {
             "tagged_replies": "Like support+c-1a-mzxw6ytb@…: an answer finds its conversation whatever the customer's "
             "program drops. Only where your mail server delivers addresses with a plus sign to this desk.",
+            "acknowledgement": "Sent by itself, once a day to the same person, never to lists, machines or senders "
+            "who could not be verified. Empty: none is sent.",
             "new_after_days": "It begins a new one then, with a link to the old. Empty: it always opens the old one.",
         }
-        widgets: ClassVar = {"way": forms.RadioSelect}
+        widgets: ClassVar = {"way": forms.RadioSelect, "acknowledgement": forms.Textarea(attrs={"rows": 4})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
@@ -279,7 +282,7 @@ class NewMailboxForm(MailboxForm):
     field_order = (
         *("name", "address", "way"),
         *("relay_host", "relay_port", "relay_security", "relay_username", "relay_password"),
-        *("tagged_replies", "new_after_days"),
+        *("tagged_replies", "new_after_days", "acknowledgement"),
     )
     relay_host = forms.CharField(max_length=253, required=False, label="Relay host")
     relay_port = forms.IntegerField(min_value=1, max_value=65_535, initial=587, label="Relay port")
@@ -306,7 +309,10 @@ class NewMailboxForm(MailboxForm):
     def mailbox(self) -> dict[str, Any]:
         """What `create_mailbox` takes."""
         data = self.cleaned_data
-        fields = {name: data[name] for name in ("name", "address", "way", "tagged_replies", "new_after_days")}
+        fields = {
+            name: data[name]
+            for name in ("name", "address", "way", "tagged_replies", "new_after_days", "acknowledgement")
+        }
         return fields | {"relay": self._relay(data) if data["way"] == Mailbox.Way.RELAY else None}
 
     @staticmethod

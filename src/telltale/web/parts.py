@@ -12,6 +12,8 @@ from telltale.conversations.models import Conversation, Part
 from telltale.delivery.models import Attempt, Delivery, DeliveryNote, OutgoingMessage, Report
 from telltale.web.presentation import NoteView, note_view
 
+SENT = (Part.Kind.REPLY, Part.Kind.ACKNOWLEDGEMENT)  # what has deliveries
+
 
 @dataclass(frozen=True, slots=True)
 class ShownPart:
@@ -43,7 +45,7 @@ def parts_for_page(conversation: Conversation, *, viewer: Agent, since: int = 0)
 
 def _notes(parts: Sequence[Part]) -> dict[int, DeliveryNote]:
     """The delivery notes among these parts, by the part; and what became of each reply, loaded with it."""
-    notes = _load_fates([part for part in parts if part.kind == Part.Kind.REPLY])
+    notes = _load_fates([part for part in parts if part.kind in SENT])
     alone = [part.pk for part in parts if part.kind == Part.Kind.DELIVERY_NOTE and part.pk not in notes]
     if alone:  # notes that changed while their replies did not
         replies = Part.objects.filter(messages__deliveries__notes__in=alone).select_related("agent")
