@@ -250,6 +250,25 @@ def test_formatting_without_end_is_shown_as_text_with_a_word_about_it(desk, writ
     assert "Hello &lt;all&gt;" in page
 
 
+INVITATION = b"""\
+BEGIN:VCALENDAR\r
+METHOD:REQUEST\r
+BEGIN:VEVENT\r
+SUMMARY:Lamp <review>\r
+DTSTART:20261207T130000Z\r
+END:VEVENT\r
+END:VCALENDAR\r
+"""
+
+
+def test_an_invitation_is_read_out_beside_its_file(desk, write):
+    part = write("", LetterFile("invite.ics", "text/calendar", INVITATION))
+
+    page = desk.get(reverse("conversation", args=[part.conversation_id])).content.decode()
+    assert "Invitation: Lamp &lt;review&gt;<br>When: Monday 7 December 2026, 13:00 UTC" in page
+    assert "invite.ics" in page
+
+
 # Who wrote it
 
 

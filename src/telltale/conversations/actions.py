@@ -28,11 +28,12 @@ from telltale.conversations.models import (
     Relay,
 )
 from telltale.events.bell import publish
-from telltale.mail import formatted, history
+from telltale.mail import formatted, history, invitation
 from telltale.mail.letter import Letter
 from telltale.mail.letter_files import LetterFile
 
 MOST_PARTICIPANTS = 50  # a mail to hundreds is no conversation with all of them
+CALENDARS = ("text/calendar", "application/ics")
 MOST_FOLDED = 20_000  # characters
 PEEK = 140  # characters of a message that the list shows
 
@@ -311,6 +312,7 @@ def _keep_files(part: Part, files: Sequence[LetterFile], html: str) -> None:
                 content_type=file.content_type,
                 size=len(file.octets),
                 content_id=file.content_id,
+                summary=invitation.summary(file.octets) if file.content_type in CALENDARS else "",
                 is_inline=part.is_formatted and bool(file.content_id) and f"cid:{file.content_id}" in html,
             )
             kept.append(attachment)

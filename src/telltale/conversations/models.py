@@ -578,6 +578,7 @@ class Attachment(models.Model):
     content_type = models.CharField(max_length=127, default="application/octet-stream")
     size = models.PositiveBigIntegerField()  # octets
     content_id = models.CharField(max_length=250, blank=True)  # by which the HTML of its message names it
+    summary = models.TextField(blank=True)  # what an invitation says
     is_inline = models.BooleanField(default=False)  # that HTML is shown, and shows it
     created_at = models.DateTimeField(auto_now_add=True)
 

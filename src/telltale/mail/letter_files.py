@@ -18,11 +18,13 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from telltale.mail.decoding import words_decoded
+from telltale.mail.tnef import TnefFile, files_in
 
 MOST_FILES = 100
 LONGEST_NAME = 150  # characters
 LONGEST_ENDING = 20
 ENCLOSED_MAIL = "message/rfc822"
+TNEF_TYPES = ("application/ms-tnef", "application/vnd.ms-tnef")
 
 # Line ends, control characters, and what turns the reading direction round: "exe.txt" that is a "txt.exe".
 _INVISIBLE = re.compile(
@@ -45,10 +47,31 @@ class LetterFile:
 
 def files_of(letter: Message) -> tuple[LetterFile, ...]:
     """The files of a parsed mail in their order. Never raises; a file that cannot be decoded comes as it stands."""
-    parts = islice(_file_parts(letter), MOST_FILES)
-    return tuple(
-        LetterFile(_name(part), _content_type(part), _octets(part), _content_id(part)) for part in parts
-    )
+    return tuple(islice(_files(letter), MOST_FILES))
+
+
+def _files(letter: Message) -> Iterator[LetterFile]:
+    for part in _file_parts(letter):
+        file = LetterFile(_name(part), _content_type(part), _octets(part), _content_id(part))
+        if file.content_type in TNEF_TYPES or file.name.lower() == "winmail.dat":
+            yield from _unpacked(file) or [file]
+        else:
+            yield file
+
+
+def _unpacked(winmail: LetterFile) -> list[LetterFile]:
+    """What Outlook put into a winmail.dat, which no other program opens."""
+    return [
+        LetterFile(
+            safe_name(inner.name, _type_of(inner)), _type_of(inner), inner.octets, inner.content_id[:250]
+        )
+        for inner in files_in(winmail.octets)
+    ]
+
+
+def _type_of(inner: TnefFile) -> str:
+    guessed = inner.media_type or mimetypes.guess_type(inner.name)[0] or ""
+    return guessed.lower() if _TYPE.fullmatch(guessed) else "application/octet-stream"
 
 
 def is_file(part: Message) -> bool:
