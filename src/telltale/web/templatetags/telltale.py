@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from telltale.conversations.models import Attachment, Part
 from telltale.mail.history import without_history
+from telltale.mail.lookalikes import warning
 from telltale.web import presentation
 
 register = template.Library()
@@ -19,6 +20,7 @@ register = template.Library()
 register.filter("age", presentation.age)
 register.filter("gave_up_after", presentation.gave_up_after)
 register.filter("leaves_at", presentation.leaves_at)
+register.filter("lookalike", warning)
 
 _ICONS = {
     "accepted": "check",
