@@ -199,8 +199,8 @@ WITH box AS (SELECT id FROM conversations_mailbox ORDER BY id LIMIT 1),
         FROM box, generate_series(1, %s) RETURNING id, mailbox_id),
      parts AS (
         INSERT INTO conversations_part (conversation_id, kind, agent_id, from_address, body, message_id, key,
-            first_version, version, created_at, is_formatted)
-        SELECT talks.id, 'reply', agent.id, 'support@lamp.example', 'x', '', gen_random_uuid(), 1, 1, now(), false
+            first_version, version, created_at, is_formatted, folded)
+        SELECT talks.id, 'reply', agent.id, 'support@lamp.example', 'x', '', gen_random_uuid(), 1, 1, now(), false, ''
         FROM talks, agent RETURNING id),
      mails AS (
         INSERT INTO delivery_outgoingmessage (part_id, message_id, content, size, created_at)

@@ -79,7 +79,9 @@ class Door:
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
             return "452 4.5.3 Too many recipients in one transaction, send the rest in another"
         try:
-            refusal = await _in_database(store.refusal_for, address)
+            refusal = store.refusal_by_itself(address)
+            if refusal is None:
+                refusal = await _in_database(store.refusal_for, address)
         except DatabaseError:
             logger.exception("no answer from the database for RCPT")
             return "451 4.3.0 Try again in a minute, our store does not answer"

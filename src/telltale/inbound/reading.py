@@ -197,8 +197,9 @@ def _verify_by_results(mail: RawMail, letter: Letter, content: bytes) -> None:
     if mail.door == "imap" and mail.peer in OF_PROVIDERS:
         trusted.append(OF_PROVIDERS[mail.peer])
     found = by_results(authentication_results(content), letter.from_address, trusted=trusted)
-    mail.sender_verified, mail.sender_verification = found.outcome, found.text[:500]
-    mail.save(update_fields=["sender_verified", "sender_verification"])
+    if found.outcome:
+        mail.sender_verified, mail.sender_verification = found.outcome, found.text[:500]
+        mail.save(update_fields=["sender_verified", "sender_verification"])
 
 
 def _tell_that_it_is_cut(part: Part, mail: RawMail, kept: int) -> None:

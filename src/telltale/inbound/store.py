@@ -24,6 +24,17 @@ OF_REPORTS = {Kind.BOUNCE: Action.FAILED, Kind.DELAYED: Action.DELAYED, Kind.DEL
 
 def refusal_for(address: str) -> str:
     """Why we do not take mail for this address; "" where we do."""
+    refusal = refusal_by_itself(address)
+    if refusal is not None:
+        return refusal
+    return "" if mailbox_of(address) else "is no mailbox of this desk"
+
+
+def refusal_by_itself(address: str) -> str | None:
+    """The same, as far as the address tells it; None where the database has to be asked.
+
+    So a storm of forged bounces costs the database nothing.
+    """
     if not address.isprintable():  # NUL, octets that are no UTF-8: nothing that a database could look up
         return "is no address"
     proof = verify(address, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
@@ -34,7 +45,7 @@ def refusal_for(address: str) -> str:
     answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
     if answer is Fault.FORGED:
         return f"is no reply address of ours: {answer}"
-    return "" if mailbox_of(address) else "is no mailbox of this desk"
+    return None
 
 
 def mailbox_of(address: str) -> Mailbox | None:
