@@ -89,6 +89,8 @@ urlpatterns = [
     path("settings/domains/<str:domain>/retirement", domains.retirement, name="domain-retirement"),
     path("settings/domains/<str:domain>/removal", domains.removal, name="domain-removal"),
     path("services/<int:pk>/<str:token>", service_events.take, name="service-events"),
+    # Mailgun sends a mail raw to addresses that end like this one.
+    path("services/<int:pk>/<str:token>/mime", service_events.take_mail, name="service-mail"),
     path("guide/", guide.show, name="guide"),
     path("sandbox/", sandbox.show, name="sandbox"),
     path("welcome/", welcome.admin, name="welcome"),

@@ -20,6 +20,7 @@ from telltale.conversations.models import Mailbox, Relay
 from telltale.delivery.destinations import change_lanes
 from telltale.events.bell import FETCHING, ring
 from telltale.inbound.service_events import VIEWS
+from telltale.inbound.service_mail import HOW
 from telltale.smtp.session import AttemptResult, Outcome
 from telltale.web.forms import MailboxForm, RelayForm, ServiceForm, TestMailForm
 from telltale.web.presentation import PARTY, code_lines
@@ -120,9 +121,14 @@ def _events_of(relay: Relay) -> dict[str, Any] | None:
     """Where the service tells what becomes of the mail; None where it does not, or there is nothing yet."""
     if not relay.events_token or relay.service not in VIEWS:
         return None
-    path = reverse("service-events", kwargs={"pk": relay.pk, "token": relay.events_token})
+    key = {"pk": relay.pk, "token": relay.events_token}
     host = urlsplit(settings.ENVIRONMENT.url).hostname or ""
-    return {"url": urljoin(settings.ENVIRONMENT.url, path), "is_local": host in HERE_ALONE}
+    return {
+        "url": urljoin(settings.ENVIRONMENT.url, reverse("service-events", kwargs=key)),
+        "mail_url": urljoin(settings.ENVIRONMENT.url, reverse("service-mail", kwargs=key)),
+        "mail_how": HOW.get(relay.service, ""),
+        "is_local": host in HERE_ALONE,
+    }
 
 
 @require_POST

@@ -1,8 +1,9 @@
-"""Where e-mail services tell what became of the mail that they took. The address is a secret of each relay's."""
+"""Where e-mail services tell what became of our mail, and hand over what they took for us: secret addresses."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
@@ -13,7 +14,9 @@ from django.views.decorators.http import require_http_methods
 
 from telltale.conversations.fields import UnreadableError, readable
 from telltale.conversations.models import Relay
+from telltale.inbound import service_mail
 from telltale.inbound.service_events import VIEWS, NotTakenError, hear, note_fault
+from telltale.inbound.service_mail import HOW
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +40,28 @@ def take(request: HttpRequest, pk: int, token: str) -> HttpResponse:
     return HttpResponse()
 
 
-def _relay(pk: int, token: str) -> Relay:
+@csrf_exempt
+@login_not_required
+@require_http_methods(["HEAD", "POST"])
+def take_mail(request: HttpRequest, pk: int, token: str) -> HttpResponse:
+    """200 once the mail is kept. Whatever else we answer, the service hands it over again."""
+    relay = _relay(pk, token, among=HOW)
+    if request.method == "HEAD":
+        return HttpResponse()
+    try:
+        service_mail.take(relay, request)
+    except NotTakenError as error:
+        return _refused(relay, str(error), status=400)
+    except RequestDataTooBig:
+        return _refused(relay, "The mail is larger than this desk takes.", status=413)
+    except UnreadableError as error:
+        return _refused(relay, str(error), status=503)
+    return HttpResponse()
+
+
+def _relay(pk: int, token: str, *, among: Iterable[str] = VIEWS) -> Relay:
     """The relay with this secret address. Raises Http404; what differs is never told."""
-    relay = Relay.objects.filter(pk=pk, service__in=VIEWS).first()
+    relay = Relay.objects.filter(pk=pk, service__in=among).select_related("mailbox").first()
     if relay is None or not constant_time_compare(readable(relay.events_token), token):
         raise Http404
     return relay
