@@ -961,6 +961,8 @@ def test_a_flood_of_one_sender_waits_in_quarantine(mailbox, monkeypatch):
     fates = [take_from(letter().replace(b"<new@", f"<n{number}@".encode())).fate for number in range(5)]
 
     assert fates == [Fate.MESSAGE] * 3 + [Fate.QUARANTINED] * 2
+    [told] = Part.objects.filter(kind=Part.Kind.EVENT)
+    assert told.body.startswith("From ana@oldworks.example come more than")
     other = letter(sender="ben@oldworks.example").replace(b"<new@", b"<ben@")
     assert take_from(other, mail_from="ben@oldworks.example").fate == Fate.MESSAGE
 
@@ -974,3 +976,24 @@ def test_an_out_of_office_note_says_when_somebody_is_back_and_its_words_are_fold
     assert event
     assert f"An automatic answer came back: away until {day.day} {day:%B %Y}" in event.body
     assert event.folded == f"I am away until {day:%Y-%m-%d}."
+
+
+def test_our_own_mail_that_somebody_forwards_back_is_told_and_is_no_message(accepted):
+    """A customer whose mailbox forwards to us: what we write to them comes round."""
+    with accepted.message.content.open("rb") as file:
+        own = file.read()
+
+    mail = take(own, to=MAILBOX)
+
+    conversation = accepted.message.part.conversation
+    assert (mail.fate, mail.fate_reason) == (Fate.REPORT, f"conversation {conversation.pk}: our own mail")
+    assert Conversation.objects.count() == 1
+    assert conversation.parts.filter(kind=Part.Kind.EVENT).count() == 1
+
+
+def test_what_we_write_to_another_mailbox_of_ours_is_a_message_there(accepted):
+    Mailbox.objects.create(name="Sales", address="sales@lamp.example")
+    with accepted.message.content.open("rb") as file:
+        own = file.read()
+
+    assert take(own, to="sales@lamp.example").fate == Fate.MESSAGE

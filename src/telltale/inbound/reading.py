@@ -1,7 +1,7 @@
 """What becomes of a mail that is kept: read, and put where it belongs.
 
-Trust: a report that came to a return path that we signed is proven; nothing weaker changes anything here.
-What matches nothing waits in quarantine.
+What a person wrote goes to the conversation that it answers, or opens one; what came back because of our mail goes the
+way of reports.py. What matches nothing waits in quarantine.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ ANSWERED = {
     Kind.READ_RECEIPT: "A read receipt came",
 }
 MOST_PER_HOUR = 200  # messages of one sender
+FLOOD = f"more than {MOST_PER_HOUR} mails within an hour"
 MOST_COMPARED = 20  # messages with one Message-ID
 
 logger = logging.getLogger(__name__)
@@ -126,9 +127,12 @@ def _take_letter(mail: RawMail, letter: Letter, content: bytes) -> tuple[RawMail
         return RawMail.Fate.QUARANTINED, "its mailbox is gone"
     if same := already_here(letter, mailbox):
         return RawMail.Fate.MESSAGE, f"conversation {same.conversation_id}: came before, as part {same.pk}"
+    if own := _own_mail(letter, mailbox):
+        return _take_own_mail(mail, own)
     _verify_by_results(mail, letter, content)
-    if _comes_too_often(letter.from_address):
-        return RawMail.Fate.QUARANTINED, f"more than {MOST_PER_HOUR} mails of this sender within an hour"
+    if mail.door != "imap" and _comes_too_often(letter.from_address):  # an account may hold the mail of weeks
+        _tell_of_flood(letter.from_address)
+        return RawMail.Fate.QUARANTINED, FLOOD
     part = add_message(mail, letter, mailbox)
     if part.first_version == 1 and _may_be_acknowledged(mail, letter, content, part):
         acknowledge(part)
@@ -163,6 +167,33 @@ def _conversation_to_go_on(mail: RawMail, letter: Letter, mailbox: Mailbox) -> C
     if is_over and days and answered.updated_at < timezone.now() - timedelta(days=days):
         return _new_conversation(letter, answered.mailbox, continues=answered)
     return answered
+
+
+def _own_mail(letter: Letter, mailbox: Mailbox) -> OutgoingMessage | None:
+    """A mail of this very mailbox, on its way round: somebody forwards all that we write to them back to us."""
+    sent = OutgoingMessage.objects.filter(message_id=letter.message_id, part__conversation__mailbox=mailbox)
+    return sent.select_related("part").first() if letter.message_id else None
+
+
+def _take_own_mail(mail: RawMail, own: OutgoingMessage) -> tuple[RawMail.Fate, str]:
+    conversation = advance(own.part.conversation_id)
+    add_event(conversation, "A mail of our own came back to us: somebody forwards it here", raw_mail=mail)
+    announce(conversation, "message.own")
+    return RawMail.Fate.REPORT, f"conversation {conversation.pk}: our own mail"
+
+
+def _tell_of_flood(address: str) -> None:
+    """Once within the hour, where the newest of this sender's messages went."""
+    newest = Part.objects.filter(from_address__iexact=address, kind=Part.Kind.CUSTOMER_MESSAGE).last()
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    told = f"From {address} come {FLOOD}: the others wait in quarantine"
+    if newest is None or Part.objects.filter(
+        conversation__contact=newest.contact, kind=Part.Kind.EVENT, body=told, created_at__gt=an_hour_ago
+    ):
+        return
+    conversation = advance(newest.conversation_id)
+    add_event(conversation, told)
+    announce(conversation, "message.flood")
 
 
 def _comes_too_often(address: str) -> bool:
