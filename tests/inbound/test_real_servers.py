@@ -92,7 +92,7 @@ def words_of(delivery: Delivery) -> str:
 
 
 @pytest.mark.parametrize("back", ["smtp", "lmtp"])
-@pytest.mark.parametrize("name", ["postfix", "exim"])
+@pytest.mark.parametrize("name", ["postfix", "exim", "opensmtpd"])
 def test_a_refusal_behind_the_relay_becomes_a_note_on_that_recipient_alone(name, back, workshop, door, reply):
     with relay(name, workshop, door, back), worker():
         refused, full, taken = reply("refused@relayed.example", "full@relayed.example", "ana@relayed.example")

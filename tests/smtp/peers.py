@@ -1,7 +1,7 @@
-"""Postfix and Exim as Debian builds them, for a test: on loopback ports, with files and users of their own.
+"""Postfix, Exim and OpenSMTPD as Debian builds them, for a test: on loopback ports, with files and users of their own.
 
 They are taken from this machine, or from the folder in MAIL_SERVERS, into which their packages have been
-unpacked (`dpkg-deb -x`), since the two cannot be installed side by side. Nothing of the machine's own mail system
+unpacked (`dpkg-deb -x`), since they cannot be installed side by side. Nothing of the machine's own mail system
 is touched: each server lives in a mount namespace, where /etc/passwd has the users that its package would make.
 """
 
@@ -163,6 +163,17 @@ LOGIN:
 """
 
 
+# It relays for whoever is on this machine, and tells of a delay after a second.
+_OPENSMTPD = """\
+listen on 127.0.0.1 port {port} hostname {HOST}
+bounce warn-interval 1s
+action "onwards" relay host smtp://127.0.0.1:{next_hop}
+action "back" relay host {back}://127.0.0.1:{desk}
+match from any for domain "relayed.example" action "onwards"
+match from any for domain {{ "desk.example.com", "lamp.example" }} action "back"
+"""
+
+
 @dataclass(frozen=True)
 class Peer:
     """A server that runs: where it listens, and where it hands mail on to."""
@@ -178,7 +189,7 @@ class Peer:
 
 def why_not(name: str) -> str:
     """Why this server cannot run here; "" where it can."""
-    package = {"postfix": "postfix", "exim": "exim4-daemon-light"}[name]
+    package = {"postfix": "postfix", "exim": "exim4-daemon-light", "opensmtpd": "opensmtpd"}[name]
     if not _program(name).exists():
         return (
             f"{name} is not here: install Debian's {package}, or unpack it and name the folder in"
@@ -215,14 +226,23 @@ def peer(
                 "back": back,
                 "trusted": trusted,
             }
-            prepare = {"postfix": _prepare_postfix, "exim": _prepare_exim}[name]
+            prepare = {
+                "postfix": _prepare_postfix,
+                "exim": _prepare_exim,
+                "opensmtpd": _prepare_opensmtpd,
+            }[name]
             command = prepare(folder, values)
             with _running(folder, command, port):
                 yield Peer(name, port, next_hop, folder / "log")
 
 
 def _program(name: str) -> Path:
-    return UNPACKED / {"postfix": "usr/lib/postfix/sbin/master", "exim": "usr/sbin/exim4"}[name]
+    programs = {
+        "postfix": "usr/lib/postfix/sbin/master",
+        "exim": "usr/sbin/exim4",
+        "opensmtpd": "usr/sbin/smtpd",
+    }
+    return UNPACKED / programs[name]
 
 
 def _prepare_postfix(folder: Path, values: dict[str, object]) -> str:
@@ -250,6 +270,25 @@ def _prepare_exim(folder: Path, values: dict[str, object]) -> str:
         "chown Debian-exim:Debian-exim spool log mail tls.pem;"
         f" exec {_program('exim')} -C {folder}/exim.conf -bdf -q1h"
     )
+
+
+def _prepare_opensmtpd(folder: Path, values: dict[str, object]) -> str:
+    """Its folders are built in: in this namespace they are new ones."""
+    _users(folder, "opensmtpd", "opensmtpq")
+    (folder / "smtpd.conf").write_text(_OPENSMTPD.format(**values))
+    (folder / "log").mkdir()
+    steps = [
+        *(
+            []
+            if Path("/") == UNPACKED
+            else [f"mount -t overlay overlay -o lowerdir={UNPACKED}/usr:/usr /usr"]
+        ),
+        *(f"mount -t tmpfs none {path}" for path in ("/var/spool", "/var/lib", "/run")),
+        "mkdir -p /var/lib/opensmtpd/empty /var/spool/smtpd",
+        "chmod 711 /var/spool/smtpd",
+        f"exec smtpd -d -f {folder}/smtpd.conf > log/smtpd 2>&1",
+    ]
+    return " && ".join(steps)
 
 
 def _users(folder: Path, *names: str) -> None:
