@@ -7,7 +7,7 @@ import threading
 import pytest
 from django.db import connection, transaction
 
-from telltale.conversations.actions import contact_for
+from telltale.conversations.actions import add_customer_message, contact_for
 from tests.delivery.test_worker import PATIENCE, wait_until
 
 
@@ -34,3 +34,11 @@ def somebody_waits() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         return bool(cursor.fetchone()[0])
+
+
+def test_the_list_shows_the_new_words_of_an_answer(conversation):
+    body = "It works.\n\n-- \nAna Ribeiro\nOldworks\n\nOn Monday 23 Nov 2026 Maya <a@lamp.example> wrote:\n> Try again"
+    add_customer_message(conversation, from_address="ana@oldworks.example", body=body)
+
+    conversation.refresh_from_db()
+    assert conversation.peek == "It works."

@@ -35,6 +35,7 @@ from telltale.mail.letter_files import LetterFile
 MOST_PARTICIPANTS = 50  # a mail to hundreds is no conversation with all of them
 CALENDARS = ("text/calendar", "application/ics")
 MOST_FOLDED = 20_000  # characters
+MOST_PEEKED_INTO = 10_000  # characters
 PEEK = 140  # characters of a message that the list shows
 
 
@@ -81,7 +82,11 @@ _PREFIX = {Part.Kind.CUSTOMER_MESSAGE: "", Part.Kind.REPLY: "You: ", Part.Kind.I
 
 
 def _peek(part: Part) -> str:
-    return _PREFIX[Part.Kind(part.kind)] + " ".join(part.body.split())[:PEEK]
+    """The first new words: an answer may begin with what it quotes, and end with a signature."""
+    words = part.body[:MOST_PEEKED_INTO]
+    if part.kind == Part.Kind.CUSTOMER_MESSAGE and part.first_version > 1:
+        words, _ = history.without_history(words)
+    return _PREFIX[Part.Kind(part.kind)] + " ".join(words.split())[:PEEK]
 
 
 def show_peek(conversation: Conversation) -> None:
