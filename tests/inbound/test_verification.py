@@ -47,9 +47,18 @@ def name_server(key) -> Iterator[HostPort]:
     zone.publish("broken.example", "TXT", '"v=spf1 ipv4:oops -all"')
     zone.publish("here.example", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
     zone.publish("bare.example", "A", "192.0.2.1")
+    zone.publish("_dmarc.firm.example", "TXT", '"v=DMARC1; p=none; sp=reject; rua=mailto:x@firm.example"')
+    zone.publish("_dmarc.public.example", "TXT", '"v=DMARC1; p=reject; psd=y"')
+    zone.publish("_dmarc.strict.example", "TXT", '"v=DMARC1; p=quarantine"')
     encoded = b64encode(public).decode()
     record = " ".join(f'"{piece}"' for piece in (f"v=DKIM1; k=rsa; p={encoded[:200]}", encoded[200:]))
-    for domain in ("oldworks.example", "mail.oldworks.example", "evil.example"):
+    for domain in (
+        "oldworks.example",
+        "mail.oldworks.example",
+        "evil.example",
+        "mail.firm.example",
+        "evil.public.example",
+    ):
         zone.publish(f"s1._domainkey.{domain}", "TXT", record)
     server, loop = DnsServer(zone), asyncio.new_event_loop()
     loop.run_until_complete(server.start())
@@ -128,6 +137,30 @@ def test_whom_nobody_stands_behind_could_not_be_verified(look, how, why):
     assert found.outcome == "fail"
     assert found.text.startswith("oldworks.example has not signed it (DKIM)")
     assert found.text.endswith(why)
+
+
+def test_a_sibling_counts_below_the_domain_that_speaks_for_both(look, signed):
+    elsewhere = {"peer": "203.0.113.9", "mail_from": "x@evil.example"}
+    assert look(signed("mail.firm.example"), sender="ana@shop.firm.example", **elsewhere).outcome == "pass"
+    assert (
+        look(signed("mail.oldworks.example"), sender="ana@shop.oldworks.example", **elsewhere).outcome
+        == "fail"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sender", "asks"),
+    [
+        ("ana@shop.firm.example", ". firm.example asks servers to reject such mail (DMARC)"),
+        ("ana@strict.example", ". strict.example asks servers to quarantine such mail (DMARC)"),
+        ("ana@firm.example", "(SPF)"),
+        ("ana@a.b.c.d.e.f.g.h.oldworks.example", "(SPF)"),
+    ],
+)
+def test_what_the_domain_asks_for_is_said(look, sender, asks):
+    found = look(letter(), sender=sender, mail_from="")
+
+    assert (found.outcome, found.text.endswith(asks)) == ("fail", True)
 
 
 def test_a_signature_that_does_not_hold_verifies_nobody(look, signed):

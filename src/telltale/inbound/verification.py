@@ -1,8 +1,9 @@
 """Whether a mail comes from whom it names: by our own look at SPF and DKIM, or by what a server says that we trust.
 
 Verified is a sender whose domain in From stands behind the mail: by an SPF record that allows the host that handed it
-over (RFC 7208), or by a DKIM signature of that domain (RFC 6376). The domains need to be the same, or one below the
-other; that is the relaxed alignment of DMARC (RFC 7489 section 3.1) without its list of public suffixes.
+over (RFC 7208), or by a DKIM signature of that domain (RFC 6376). The domains need to be the same, one below the
+other, or both below the domain whose DMARC record speaks for them (RFC 7489 section 3.1, relaxed). That one is found
+by going up the tree of DNS, as DMARC's successor does it, and not by a list of public suffixes.
 
 Rule: what could not be looked up is not known, and nobody is called a forger for it.
 """
@@ -26,11 +27,13 @@ SECONDS = 8.0  # for all questions about one mail
 SECONDS_PER_QUESTION = 3.0
 MOST_OCTETS = 20_000_000  # of a mail whose signature is looked at
 MOST_SIGNATURES = 3  # RFC 6376 section 6.1 lets a verifier bound them
+MOST_LABELS = 5  # of a domain, from the right: so deep the tree is climbed
 MOST_RESULTS = 10  # headers
 
 # Whose Authentication-Results stand on top of what a provider hands over by IMAP; Microsoft gives itself no name.
 OF_PROVIDERS = {"imap.gmail.com": "mx.google.com", "outlook.office365.com": ""}
 
+_TAG = re.compile(r"(?:^|;)\s*(\w+)\s*=\s*([^;\s]+)")
 _COMMENT = re.compile(r"\([^()]*\)")
 _RESULT = re.compile(r"\s*(dmarc|dkim|spf)\s*=\s*(\w+)", re.IGNORECASE)
 _PROPERTY = re.compile(
@@ -65,15 +68,17 @@ def check(
         return UNKNOWN
     ask = Questions(resolver)
     try:
-        if by := _signed_by(content, domain, ask):
+        policy = _dmarc(domain, ask)
+        if by := _signed_by(content, domain, policy.of, ask):
             return Verification(PASS, f"signed by {by} (DKIM)")
         envelope = _domain(mail_from)
         outcome = _spf(peer, mail_from, ask) if envelope else "none"
     except LookupFailedError:
         return UNKNOWN
-    if outcome == "pass" and is_aligned(envelope, domain):
+    if outcome == "pass" and is_aligned(envelope, domain, policy.of):
         return Verification(PASS, f"{envelope} allows {peer} to send its mail (SPF)")
-    return Verification(FAIL, _why(domain, envelope, outcome, peer))
+    asks = f". {policy.of} asks servers to {policy.wish} such mail (DMARC)" if policy.wish else ""
+    return Verification(FAIL, f"{_why(domain, envelope, outcome, peer)}{asks}")
 
 
 def by_results(results: Sequence[str], from_address: str, *, trusted: Sequence[str]) -> Verification:
@@ -93,8 +98,37 @@ def by_results(results: Sequence[str], from_address: str, *, trusted: Sequence[s
     return _concluded(found, domain)
 
 
-def is_aligned(one: str, other: str) -> bool:
-    return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
+def is_aligned(one: str, other: str, above: str = "") -> bool:
+    """`above` is the domain that speaks for `other`, where one does."""
+    if one == other or one.endswith(f".{other}") or other.endswith(f".{one}"):
+        return True
+    return bool(above) and (one == above or one.endswith(f".{above}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a domain asks of who gets mail in its name that it does not stand behind: RFC 7489 section 6.3."""
+
+    of: str = ""  # the domain whose record it is
+    wish: str = ""  # "reject", "quarantine"; "" where it asks for nothing
+
+
+def _dmarc(domain: str, ask: Questions) -> Policy:
+    """The record of the domain, or of the highest one above it that has one."""
+    found = Policy()
+    labels = domain.split(".")[-MOST_LABELS:]
+    for count in range(len(labels), 1, -1):
+        name = ".".join(labels[-count:])
+        texts = [
+            b"".join(record.strings).decode("ascii", "replace")
+            for record in ask.records(f"_dmarc.{name}", "TXT")
+        ]
+        record = next((text for text in texts if text.replace(" ", "").lower().startswith("v=dmarc1")), "")
+        tags = dict(_TAG.findall(record.lower()))
+        if record and tags.get("psd") != "y":  # that one speaks for a public suffix: RFC 9091
+            wish = tags.get("p", "") if name == domain else tags.get("sp", tags.get("p", ""))
+            found = Policy(name, found.wish if found.of else wish if wish in ("reject", "quarantine") else "")
+    return found
 
 
 def _concluded(found: dict[str, tuple[str, str]], domain: str) -> Verification:
@@ -183,7 +217,7 @@ class Questions:
             raise LookupFailedError from error
 
 
-def _signed_by(content: bytes, domain: str, ask: Questions) -> str:
+def _signed_by(content: bytes, domain: str, above: str, ask: Questions) -> str:
     """The domain of a signature that holds and is that of the sender; "" where there is none."""
 
     def text(name: bytes, timeout: float = SECONDS_PER_QUESTION) -> bytes | None:
@@ -192,7 +226,7 @@ def _signed_by(content: bytes, domain: str, ask: Questions) -> str:
 
     for number in range(MOST_SIGNATURES):
         by = _domain_of_signature(content, number, text)
-        if by and is_aligned(by, domain):
+        if by and is_aligned(by, domain, above):
             return by
     return ""
 
