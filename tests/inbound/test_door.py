@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import smtplib
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import connection
 from django.test import RequestFactory
 from django.utils import timezone
 
@@ -28,9 +25,9 @@ from telltale.inbound import store
 from telltale.inbound.service_events import hear
 from telltale.mail.reply_address import sign as sign_reply
 from telltale.mail.return_path import LIFETIME, sign
-from tests.cli.helpers import free_port
 from tests.delivery.test_queue import answer
 from tests.delivery.test_worker import PATIENCE, wait_until
+from tests.inbound.door_process import locked, somebody_waits_for
 from tests.inbound.mails import MAILBOX, letter, report_on, way_back
 from tests.inbound.open_door import OpenDoor, open_door
 from tests.inbound.services import Told, postmark
@@ -312,75 +309,6 @@ def test_an_event_of_a_service_that_the_web_process_has_kept_is_read_at_once(doo
     hear(relay, RequestFactory().post("/", postmark(told).body, content_type="application/json"))
 
     wait_until(lambda: DeliveryNote.objects.exists())
-
-
-class DoorProcess:
-    """The process `receive` on the database of this test."""
-
-    def __init__(self) -> None:
-        database = connection.settings_dict
-        url = (
-            f"postgresql:///{database['NAME']}?host={database['HOST']}&port={database['PORT']}"
-            f"&user={database['USER']}"
-        )
-        self.port = free_port()
-        variables = {"DATABASE_URL": url, "TELLTALE_SMTP_LISTEN": f"127.0.0.1:{self.port}"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "telltale.inbound.door"],
-            env=os.environ | variables,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def wait_until_open(self) -> None:
-        self._read_until("the SMTP door is open")
-
-    def _read_until(self, words: str) -> None:
-        assert self.process.stderr
-        said = [""]
-        while words not in said[-1]:
-            said.append(self.process.stderr.readline())
-            assert said[-1], f"the door ended before it said {words!r}: {''.join(said)}"
-
-    def connect(self) -> smtplib.SMTP:
-        client = smtplib.SMTP("127.0.0.1", self.port, timeout=PATIENCE)
-        client.ehlo()
-        return client
-
-    def end(self, number: int) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(PATIENCE)
-        assert self.process.stderr
-        self.process.stderr.close()
-        return code
-
-
-@pytest.fixture
-def process(mailbox) -> Iterator[Callable[[], DoorProcess]]:
-    started: list[DoorProcess] = []
-
-    def start() -> DoorProcess:
-        started.append(DoorProcess())
-        started[-1].wait_until_open()
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.end(signal.SIGKILL)
-
-
-@contextmanager
-def locked(table: str) -> Iterator[None]:
-    """Whoever writes into this table has to wait."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-        yield
-
-
-def somebody_waits_for(table: str) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass", [table])
-        return bool(cursor.fetchone()[0])
 
 
 def test_killed_before_it_is_kept_the_sender_has_no_answer_and_sends_again(process):

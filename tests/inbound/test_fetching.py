@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from telltale.inbound.fetching import Fetchers
 from telltale.inbound.imap import ImapFaultError, check
 from tests.delivery.test_queue import answer
 from tests.delivery.test_worker import PATIENCE, wait_until
+from tests.inbound.door_process import locked, somebody_waits_for
 from tests.inbound.dovecot import HOST, PASSWORD, USERNAME, Dovecot, dovecot, token, why_not
 from tests.inbound.mails import MAILBOX, letter, report_on, way_back
 from tests.smtp.certificates import Workshop
@@ -193,6 +195,22 @@ def test_killed_before_it_is_kept_the_mail_is_unread_there_and_taken_next_time(
     fetch()
 
     wait_until(lambda: Part.objects.count() == 1)
+
+
+def test_the_process_killed_while_it_keeps_a_mail_has_it_once_after_the_next_start(server, account, process):
+    first = process()
+    wait_until(has_begun)
+    with locked("conversations_rawmail"):
+        server.deliver(mail(1))
+        wait_until(lambda: somebody_waits_for("conversations_rawmail"))
+        first.end(signal.SIGKILL)
+    assert (server.unread(), RawMail.objects.count()) == (1, 0)
+
+    process()
+
+    wait_until(lambda: Part.objects.filter(body="number 1").exists())
+    wait_until(lambda: server.unread() == 0)
+    assert RawMail.objects.count() == 1
 
 
 def test_two_processes_at_one_folder_keep_each_mail_once(server, account, fetch):

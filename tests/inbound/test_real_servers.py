@@ -8,6 +8,7 @@ from an account at Dovecot.
 
 from __future__ import annotations
 
+import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,8 +21,10 @@ from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.delivery.states import State
 from telltale.inbound.fetching import Fetchers
 from tests.conftest import leave_by_relay
+from tests.delivery.test_queue import answer
 from tests.delivery.test_worker import PATIENCE, wait_until, worker
 from tests.inbound import dovecot
+from tests.inbound.mails import way_back
 from tests.inbound.open_door import OpenDoor, open_door
 from tests.inbound.test_fetching import authority, has_begun, new_account, read_all
 from tests.smtp.certificates import Workshop
@@ -118,6 +121,19 @@ def test_a_delay_behind_the_relay_turns_the_reply_amber(workshop, door, reply):
     assert state_of(delivery) == State.ACCEPTED  # by the relay, which goes on trying
     [report] = delivery.reports.exclude(returned_mail=None)
     assert "451 4.7.1 Come back in an hour" in report.diagnostic_text
+
+
+def test_a_report_of_success_makes_it_delivered(workshop, door, reply):
+    """We do not ask for such reports; a server that sends them on its own is believed all the same."""
+    [delivery] = reply("ana@example.org")
+    answer(delivery, "250 2.0.0 Ok\r\n")
+    with relay("postfix", workshop, door, "smtp") as server, smtplib.SMTP("127.0.0.1", server.port) as client:
+        client.ehlo("desk.lamp.example")
+        client.mail(way_back(delivery), ["RET=HDRS"])
+        client.rcpt(delivery.recipient, ["NOTIFY=SUCCESS"])
+        with delivery.message.content.open("rb") as file:
+            client.data(file.read())
+        wait_until(lambda: state_of(delivery) == State.DELIVERED)
 
 
 def test_a_bounce_in_an_account_at_dovecot_becomes_a_note(workshop, door, reply, mailbox, monkeypatch):
