@@ -181,13 +181,16 @@ def add_customer_message(
     )
     _keep_html(part, html)
     _keep_files(part, files, html)
-    set_state(conversation, Conversation.State.OPEN)
+    if conversation.state != Conversation.State.OPEN:
+        set_state(conversation, Conversation.State.OPEN)
     announce(conversation, "message.received", part=part.pk)
     return part
 
 
 def add_participants(conversation: Conversation, people: Sequence[tuple[str, str]]) -> None:
     """Names and addresses of those who take part beside the contact; at most MOST_PARTICIPANTS of one conversation."""
+    if not people:
+        return
     known = {email.lower() for email in conversation.contact.addresses.values_list("email", flat=True)}
     known |= {email.lower() for email in conversation.participants.values_list("email", flat=True)}
     for name, email in people:

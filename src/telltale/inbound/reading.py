@@ -134,7 +134,7 @@ def _take_letter(mail: RawMail, letter: Letter, content: bytes) -> tuple[RawMail
         _tell_of_flood(letter.from_address)
         return RawMail.Fate.QUARANTINED, FLOOD
     part = add_message(mail, letter, mailbox)
-    if part.first_version == 1 and _may_be_acknowledged(mail, letter, content, part):
+    if part.first_version == 1 and mailbox.acknowledgement and _may_be_acknowledged(mail, letter, content):
         acknowledge(part)
     if mail.size > len(content):
         _tell_that_it_is_cut(part, mail, len(content))
@@ -153,7 +153,8 @@ def add_message(mail: RawMail, letter: Letter, mailbox: Mailbox) -> Part:
         files=letter.files,
         html=letter.html,
     )
-    people = [(letter.from_name, letter.from_address), *letter.recipients]
+    people = [] if part.first_version == 1 else [(letter.from_name, letter.from_address)]  # else the contact
+    people += [(name, email) for name, email in letter.recipients if email.lower() != mailbox.address.lower()]
     add_participants(conversation, [(name, email) for name, email in people if refusal_for(email)])
     return part
 
@@ -206,10 +207,9 @@ def _comes_too_often(address: str) -> bool:
     return newest[: MOST_PER_HOUR + 1].count() >= MOST_PER_HOUR
 
 
-def _may_be_acknowledged(mail: RawMail, letter: Letter, content: bytes, part: Part) -> bool:
-    """Where the mailbox wants it, and whom it goes to cannot be somebody whose name was taken."""
-    mailbox = part.conversation.mailbox
-    if not mailbox.acknowledgement or mail.sender_verified == FAIL:
+def _may_be_acknowledged(mail: RawMail, letter: Letter, content: bytes) -> bool:
+    """Whom it would go to is a person who wrote to us, and not somebody whose name was taken."""
+    if mail.sender_verified == FAIL:
         return False
     is_to_us = any(not refusal_for(address) for _, address in letter.recipients)
     return is_to_us and may_be_answered(
