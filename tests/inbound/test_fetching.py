@@ -422,6 +422,21 @@ def test_a_changed_setting_counts_at_once_and_a_removed_account_is_left_alone(se
     assert not fetchers._running
 
 
+def test_a_folder_that_is_taken_out_of_the_settings_by_another_process_is_left_alone(
+    server, account, fetch, monkeypatch
+):
+    monkeypatch.setattr(fetching, "SOON", 0.1)
+    monkeypatch.setattr(fetching, "WAIT", 0.1)
+    fetchers = fetch()
+    wait_until(has_begun)
+    fetcher = fetchers._running[folder().pk][1]
+
+    ImapFolder.objects.all().delete()
+
+    fetcher.join(PATIENCE)
+    assert not fetcher._thread.is_alive()
+
+
 def test_starttls_is_spoken_where_that_is_set(server, mailbox, fetch):
     new_account(server, mailbox, port=server.port, security="starttls")
     fetch()

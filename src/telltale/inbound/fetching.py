@@ -63,6 +63,8 @@ class Fetcher:
         while not self._stopping.is_set():
             try:
                 self._fetch_for_ever()
+            except ImapFolder.DoesNotExist:  # somebody has taken it out of the settings
+                return
             except Exception as error:
                 if self._stopping.is_set():
                     return
@@ -77,12 +79,10 @@ class Fetcher:
             self._session = session
             try:
                 opened = session.open(self._folder.name)
-                wait = SOON
                 while not self._stopping.is_set():
                     is_news = self._take(session, opened.uidvalidity, opened.uidnext)
-                    wait = SOON if is_news else WAIT
                     self._tell_success()
-                    self._await(session, wait)
+                    self._await(session, SOON if is_news else WAIT)
             finally:
                 self._session = None
 
@@ -102,7 +102,8 @@ class Fetcher:
             found = session.unread() if self._account.begin == ImapAccount.Begin.UNREAD else []
             return self._take_once(session, [uid for uid in found if uid < uidnext], uidvalidity, uidnext)
         if self._folder.uidvalidity != uidvalidity:
-            since = (self._folder.last_mail_at or self._account.created_at) - LOOK_BACK
+            begun = self._account.created_at  # what was there before is nobody's wish
+            since = max((self._folder.last_mail_at or begun) - LOOK_BACK, begun)
             logger.warning(
                 "%s of %s was made anew: looking at all since %s", self._folder, self._account, since
             )
