@@ -15,7 +15,7 @@ from telltale.conversations.models import ImapAccount, ImapFolder, Part, RawMail
 from telltale.delivery.models import Delivery, DeliveryNote
 from telltale.delivery.states import State
 from telltale.inbound import fetching, imap, reading
-from telltale.inbound.fetching import Fetchers
+from telltale.inbound.fetching import Fetcher, Fetchers
 from telltale.inbound.imap import ImapFaultError, check
 from tests.delivery.test_queue import answer
 from tests.delivery.test_worker import PATIENCE, wait_until
@@ -108,6 +108,22 @@ def test_what_comes_is_a_conversation_at_once_and_read_there(server, account, fe
     stored = RawMail.objects.get()
     assert (stored.door, stored.rcpt_to, stored.peer) == ("imap", MAILBOX, HOST)
     assert not Part.objects.filter(body="from before").exists()
+
+
+def test_what_comes_between_asking_and_waiting_is_there_at_once(server, account, fetch, monkeypatch):
+    """The server tells of it in the packet that begins IDLE: imaplib has read that line already, and poll() waits."""
+    waits = imap.ImapSession.await_news
+    come = iter([mail(1), mail(2)])
+
+    def await_news(session: imap.ImapSession, seconds: float) -> None:
+        if content := next(come, b""):
+            server.deliver(content)
+        waits(session, seconds)
+
+    monkeypatch.setattr(imap.ImapSession, "await_news", await_news)
+    fetch()
+
+    wait_until(lambda: Part.objects.count() == 2)
 
 
 def test_what_is_unread_is_taken_where_that_is_wanted(server, mailbox, fetch):
@@ -222,6 +238,24 @@ def test_two_processes_at_one_folder_keep_each_mail_once(server, account, fetch)
     wait_until(lambda: Part.objects.count() == 20)
     wait_until(lambda: server.unread() == 0)
     assert RawMail.objects.count() == 20
+
+
+class NothingThere:
+    """A session in which no mail is found."""
+
+    def sizes(self, uids: list[int]) -> list[tuple[int, int]]:
+        return []
+
+
+def test_who_begins_late_does_not_turn_back_how_far_another_process_got(server, account):
+    """Two processes begin at one folder; the other has gone on to mail 12 when this one gets to write down 10."""
+    ImapFolder.objects.create(account=account, name="INBOX")
+    late = Fetcher(account, folder(), read_all)
+    ImapFolder.objects.update(uidvalidity=7, last_uid=12, read_uid=12)
+
+    late._take_once(NothingThere(), [], 7, 11)  # type: ignore[arg-type]
+
+    assert (folder().last_uid, folder().read_uid) == (12, 12)
 
 
 def test_a_folder_with_new_numbers_is_looked_through_and_nothing_comes_twice(server, account, fetch):
@@ -425,7 +459,6 @@ def test_a_changed_setting_counts_at_once_and_a_removed_account_is_left_alone(se
 def test_a_folder_that_is_taken_out_of_the_settings_by_another_process_is_left_alone(
     server, account, fetch, monkeypatch
 ):
-    monkeypatch.setattr(fetching, "SOON", 0.1)
     monkeypatch.setattr(fetching, "WAIT", 0.1)
     fetchers = fetch()
     wait_until(has_begun)
@@ -505,4 +538,11 @@ def test_the_check_tells_what_is_there_and_what_is_wrong(server, account):
     assert check(account) == f"Signed in at {HOST}: INBOX has 1 mails."
     account.password = "wrong"
     with pytest.raises(ImapFaultError, match="AUTHENTICATIONFAILED"):
+        check(account)
+
+
+@pytest.mark.parametrize("host", ["x" * 100 + ".example", "a..b", "no such host.example", "[::1"])
+def test_a_name_that_names_no_server_is_told_like_any_fault(server, account, host):
+    account.host = host
+    with pytest.raises(ImapFaultError, match=r"."):
         check(account)

@@ -974,7 +974,7 @@ def test_an_out_of_office_note_says_when_somebody_is_back_and_its_words_are_fold
 
     event = Part.objects.filter(kind=Part.Kind.EVENT).last()
     assert event
-    assert f"An automatic answer came back: away until {day.day} {day:%B %Y}" in event.body
+    assert f"An automatic answer came back (away until {day.day} {day:%B %Y})" in event.body
     assert event.folded == f"I am away until {day:%Y-%m-%d}."
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import smtplib
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,10 +19,11 @@ from telltale.conversations.models import Part, RawMail
 from telltale.inbound import reading, verification
 from telltale.inbound.store import keep
 from telltale.inbound.verification import UNKNOWN, Verification, blocking_resolver, by_results, check
-from telltale.sandbox.dns import DnsServer, Zone
+from telltale.sandbox.dns import Zone
 from tests.delivery.test_worker import PATIENCE, wait_until
 from tests.inbound.mails import MAILBOX, letter
 from tests.inbound.open_door import open_door
+from tests.name_server import name_server_of
 
 ANA = "ana@oldworks.example"
 PEER = "198.51.100.7"
@@ -60,15 +59,8 @@ def name_server(key) -> Iterator[HostPort]:
         "evil.public.example",
     ):
         zone.publish(f"s1._domainkey.{domain}", "TXT", record)
-    server, loop = DnsServer(zone), asyncio.new_event_loop()
-    loop.run_until_complete(server.start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield HostPort(*server.address)
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with name_server_of(zone) as where:
+        yield where
 
 
 @pytest.fixture

@@ -84,6 +84,18 @@ def test_what_could_not_be_fetched_from_is_refused_at_its_field(desk, mailbox, c
     assert not ImapAccount.objects.exists()
 
 
+def test_a_second_click_makes_no_second_account(desk, mailbox):
+    """Two fetchers of one folder would keep each of its mails twice."""
+    add(desk, mailbox)
+    answer = add(desk, mailbox, host="IMAP.lamp.example", folders="Other\r\nINBOX")
+
+    assert answer.status_code == 422
+    assert "mail is fetched already, from such a folder" in answer.content.decode()
+    assert ImapAccount.objects.count() == 1
+    assert add(desk, mailbox, folders="Sales").status_code == 200  # another folder may be another mailbox's
+    assert ImapAccount.objects.count() == 2
+
+
 def test_googles_server_is_known_and_somebody_has_to_sign_in_there(desk, mailbox, tried):
     page = add(
         desk, mailbox, host="", sign_in="google", client_id="desk-4711", client_secret="s3cret", password=""

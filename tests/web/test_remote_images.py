@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from telltale.web import remote_images
 from telltale.web.remote_images import NoPictureError, fetch, is_public
+from tests.smtp.certificates import Workshop
 
 GIF = b"GIF89a" + b"\0" * 20
 
@@ -18,6 +21,7 @@ class Server(ThreadingHTTPServer):
     """Answers as a test says, and remembers who asked how."""
 
     daemon_threads = True
+    scheme = "http"
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -26,7 +30,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://pictures.example:{self.server_address[1]}"
+        return f"{self.scheme}://pictures.example:{self.server_address[1]}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -35,6 +39,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.headers.append(dict(self.headers))
         self.server.answers[self.path](self)
+
+    def handle(self) -> None:
+        with suppress(OSError):  # whoever we serve may leave
+            super().handle()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -46,6 +54,23 @@ def server(monkeypatch) -> Iterator[Server]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]
         monkeypatch.setattr(remote_images, "PORTS", {"http": port, "https": 443})
+        monkeypatch.setattr(remote_images, "_public_address", lambda host, port: "127.0.0.1")
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def secure_server(monkeypatch, tmp_path) -> Iterator[Server]:
+    """The same with TLS, for pictures.example."""
+    workshop = Workshop(tmp_path)
+    assert workshop.client  # writes the file of its authority
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with Server() as server:
+        context = workshop.server(workshop.signed("pictures.example"))
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.scheme = "https"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setitem(remote_images.PORTS, "https", server.server_address[1])
         monkeypatch.setattr(remote_images, "_public_address", lambda host, port: "127.0.0.1")
         yield server
         server.shutdown()
@@ -116,6 +141,47 @@ def test_a_server_that_trickles_is_left(server, monkeypatch):
     with pytest.raises(NoPictureError, match=r"takes too long|more than"):
         fetch(server.address)
     gone.set()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_a_server_that_gives_one_octet_at_a_time_is_left_in_time(
+    server, secure_server, monkeypatch, where, scheme
+):
+    """Each of its octets comes soon enough; all of them never do."""
+    monkeypatch.setattr(remote_images, "SECONDS", 0.5)
+    gone = threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        begun = b"HTTP/1.0 200 OK\r\nX-Slow: " if where == "header" else b"HTTP/1.0 200 OK\r\n\r\nGIF89a"
+        handler.wfile.write(begun)
+        while not gone.wait(0.05):
+            try:
+                handler.wfile.write(b"x")
+            except OSError:
+                return
+
+    asked = server if scheme == "http" else secure_server
+    asked.answers["/"] = drip
+    with pytest.raises(NoPictureError, match="takes too long"):
+        fetch(asked.address)  # for ever, where each octet began a new patience
+    gone.set()
+
+
+def test_a_server_that_takes_the_connection_and_greets_nobody_is_left(server, monkeypatch):
+    monkeypatch.setattr(remote_images, "SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(remote_images, "PORTS", {"https": silent.getsockname()[1]})
+        with pytest.raises(NoPictureError, match="takes too long"):
+            fetch(f"https://pictures.example:{silent.getsockname()[1]}/")
+
+
+def test_tls_is_spoken_with_the_name_and_its_certificate_has_to_hold(secure_server, monkeypatch):
+    secure_server.answers["/"] = sends(GIF)
+    assert fetch(secure_server.address) == ("image/gif", GIF)
+
+    with pytest.raises(NoPictureError, match="CERTIFICATE_VERIFY_FAILED"):
+        fetch(secure_server.address.replace("pictures.", "others."))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import re
-import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,8 +24,9 @@ from telltale.conversations.models import Draft, Mailbox, Part
 from telltale.delivery import claims, holds, queue
 from telltale.delivery.models import Delivery, DeliveryNote, Destination, Incident
 from telltale.delivery.states import State
-from telltale.sandbox.dns import DnsServer, Zone
+from telltale.sandbox.dns import Zone
 from tests.conftest import answered, leave_by_relay
+from tests.name_server import name_server_of
 
 HTMX = {"headers": {"HX-Request": "true"}}
 NO_SUCH_USER = "550 5.1.1 The email account that you tried to reach does not exist\r\n"
@@ -41,15 +40,8 @@ def name_server() -> Iterator[HostPort]:
         zone.publish(domain, "A", "127.0.0.1")
     zone.publish("silent.example", "MX", "0 .")
     zone.publish("lamp.example", "TXT", '"v=spf1 a:desk.lamp.example ~all"')
-    server, loop = DnsServer(zone), asyncio.new_event_loop()
-    loop.run_until_complete(server.start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield HostPort(*server.address)
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with name_server_of(zone) as where:
+        yield where
 
 
 @pytest.fixture(autouse=True)

@@ -531,7 +531,7 @@ def test_a_batch_that_is_too_large_is_refused_with_the_reason(through, settings)
 
     assert post(relay, Post(b" " * 2_000)).status_code == 413
     relay.refresh_from_db()
-    assert relay.events_fault == "The service told more at once than this desk takes."
+    assert relay.events_fault == "The service sent more at once than this desk takes."
 
 
 def test_a_key_that_cannot_be_decrypted_lets_nothing_pass(through, accepted, settings):

@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--reset", action="store_true", help="remove the demo's data first and start over")
     add("web", _part, "Serve the pages alone, where the parts of a desk are started one by one.")
     add("deliver", _part, "Deliver replies alone.")
-    add("receive", _part, "Receive mail by SMTP alone.")
+    add("receive", _part, "Receive mail alone: by SMTP and LMTP, and fetched by IMAP.")
     add("manage", _manage, "Run a command of Django, such as `telltale manage createsuperuser`.")
     settings = add("settings", _settings, "Show every setting with the value in force.")
     settings.add_argument("--markdown", action="store_true", help="write the documentation of all settings")

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 
 @contextmanager
 def on_the_database() -> Iterator[None]:
-    """The desk's own PostgreSQL is started for the command where it rests."""
-    from telltale.cli.parts import cluster_of, complete
-    from telltale.config.environment import load
+    """Django set up, and what a person can mend as a sentence."""
+    from telltale.cli.parts import database_of_the_desk
 
-    environment = load()
-    with ExitStack() as stack:
-        if not environment.database_url and not (cluster := cluster_of(environment)).is_serving():
-            stack.callback(cluster.stop)
-            cluster.start()
-        os.environ.update(complete(environment, os.environ))
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
+    with database_of_the_desk():
         import django
 
         django.setup()
-        stack.enter_context(_explained())
-        yield
+        with _explained():
+            yield
 
 
 @contextmanager

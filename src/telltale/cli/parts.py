@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 from telltale.cli import secrets
 from telltale.cli.errors import CommandError
@@ -53,6 +53,16 @@ def become(part: str) -> int:
 
 def manage(words: Sequence[str]) -> int:
     """A command of Django, on the desk's database. Its own PostgreSQL is started for it where it rests."""
+    with database_of_the_desk():
+        from django.core.management import ManagementUtility
+
+        ManagementUtility(["telltale manage", *words]).execute()
+    return 0
+
+
+@contextmanager
+def database_of_the_desk() -> Iterator[None]:
+    """The environment that Django needs. The desk's own PostgreSQL is started where it rests, and stopped again."""
     environment = load()
     with ExitStack() as stack:
         if not environment.database_url and not (cluster := cluster_of(environment)).is_serving():
@@ -60,10 +70,7 @@ def manage(words: Sequence[str]) -> int:
             cluster.start()
         os.environ.update(complete(environment, os.environ))
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "telltale.config.settings")
-        from django.core.management import ManagementUtility
-
-        ManagementUtility(["telltale manage", *words]).execute()
-    return 0
+        yield
 
 
 def complete(environment: Environment, variables: Mapping[str, str]) -> dict[str, str]:

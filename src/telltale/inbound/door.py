@@ -261,12 +261,16 @@ async def serve() -> None:
     tasks = [
         asyncio.create_task(task) for task in (door.read_stored(), door.listen_for_events(), door.fetch())
     ]
-    await stop.wait()
+    stopping = asyncio.create_task(stop.wait())
+    # None of them ends by itself. One that does has met a fault of ours: a new process is better than a deaf one.
+    await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for server in servers:
         server.close()
-    for task in tasks:
+    for task in (stopping, *tasks):
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
 
 
 def main() -> None:

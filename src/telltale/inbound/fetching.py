@@ -26,7 +26,6 @@ from telltale.inbound.imap import ImapFaultError, ImapSession, signed_in
 from telltale.inbound.store import came_to, is_kept, keep
 from telltale.mail.letter import reverse_path
 
-SOON = 10.0  # seconds that the first wait takes: what came while we asked may have gone unheard
 WAIT = 120.0  # seconds; routers forget connections that are silent for longer
 POLL = 60.0  # seconds, where the server cannot tell of news
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # seconds between tries
@@ -80,41 +79,45 @@ class Fetcher:
             try:
                 opened = session.open(self._folder.name)
                 while not self._stopping.is_set():
-                    is_news = self._take(session, opened.uidvalidity, opened.uidnext)
+                    self._take(session, opened.uidvalidity, opened.uidnext)
                     self._tell_success()
-                    self._await(session, SOON if is_news else WAIT)
+                    self._await(session)
             finally:
                 self._session = None
 
-    def _await(self, session: ImapSession, seconds: float) -> None:
+    def _await(self, session: ImapSession) -> None:
         if session.can_wait_for_news:
-            session.await_news(seconds)
+            session.await_news(WAIT)
         else:
-            self._stopping.wait(min(seconds, POLL))
+            self._stopping.wait(POLL)
 
     # Fetching
 
-    def _take(self, session: ImapSession, uidvalidity: int, uidnext: int) -> bool:
-        """Keep what is new. Whether anything was."""
-        with _database():
-            self._folder.refresh_from_db()
+    def _take(self, session: ImapSession, uidvalidity: int, uidnext: int) -> None:
+        """Keep what is new; first what there is to keep of a folder that has no numbers yet, or new ones."""
+        self._look_how_far_we_are()
         if self._folder.uidvalidity is None:
             found = session.unread() if self._account.begin == ImapAccount.Begin.UNREAD else []
-            return self._take_once(session, [uid for uid in found if uid < uidnext], uidvalidity, uidnext)
-        if self._folder.uidvalidity != uidvalidity:
+            self._take_once(session, [uid for uid in found if uid < uidnext], uidvalidity, uidnext)
+        elif self._folder.uidvalidity != uidvalidity:
             begun = self._account.created_at  # what was there before is nobody's wish
             since = max((self._folder.last_mail_at or begun) - LOOK_BACK, begun)
             logger.warning(
                 "%s of %s was made anew: looking at all since %s", self._folder, self._account, since
             )
             found = session.arrived_since(since.date())
-            return self._take_once(session, found, uidvalidity, max([uidnext, *(uid + 1 for uid in found)]))
-        return self._take_new(session)
+            self._take_once(session, found, uidvalidity, max([uidnext, *(uid + 1 for uid in found)]))
+        if self._folder.uidvalidity == uidvalidity:
+            self._take_new(session)
 
-    def _take_new(self, session: ImapSession) -> bool:
+    def _look_how_far_we_are(self) -> None:
+        with _database():
+            self._folder.refresh_from_db()
+
+    def _take_new(self, session: ImapSession) -> None:
         """Those above the last one, in their order. First the marks that an earlier process did not get to."""
         uids = session.uids_above(self._folder.read_uid)
-        self._mark_read(session, [uid for uid in uids if uid <= self._folder.last_uid])
+        self._mark_and_count(session, [uid for uid in uids if uid <= self._folder.last_uid])
         new = [uid for uid in uids if uid > self._folder.last_uid]
         unmarked = []
         for uid, size in session.sizes(new):
@@ -122,14 +125,13 @@ class Fetcher:
             if self._keep(uid, content, size):
                 unmarked.append(uid)
             if len(unmarked) == AT_ONCE:
-                self._mark_read(session, unmarked)
+                self._mark_and_count(session, unmarked)
                 unmarked = []
             if self._stopping.is_set():
                 break
-        self._mark_read(session, unmarked)
-        return bool(new)
+        self._mark_and_count(session, unmarked)
 
-    def _take_once(self, session: ImapSession, uids: list[int], uidvalidity: int, uidnext: int) -> bool:
+    def _take_once(self, session: ImapSession, uids: list[int], uidvalidity: int, uidnext: int) -> None:
         """Those that are not kept yet, by their octets; from then on their numbers count again."""
         for uid, size in session.sizes(uids):
             content = session.content(uid, most=_most_octets())
@@ -139,13 +141,12 @@ class Fetcher:
                     self._store(content, size)
             self._kept()
             if self._stopping.is_set():
-                return True
-        with _database():
-            ImapFolder.objects.filter(pk=self._folder.pk).update(
-                uidvalidity=uidvalidity, last_uid=uidnext - 1, read_uid=uidnext - 1
-            )
-        self._mark_read(session, uids, keep_count=False)
-        return bool(uids)
+                return
+        self._mark_read(session, uids)
+        with _database():  # unless another process did the same, and has gone on from there
+            mine = ImapFolder.objects.filter(pk=self._folder.pk, uidvalidity=self._folder.uidvalidity)
+            mine.update(uidvalidity=uidvalidity, last_uid=uidnext - 1, read_uid=uidnext - 1)
+        self._look_how_far_we_are()
 
     def _keep(self, uid: int, content: bytes, size: int) -> bool:
         """Whether the mail is kept here now, and was not before. A mail that is gone from there is passed over."""
@@ -177,13 +178,14 @@ class Fetcher:
     def _locked_folder(self) -> ImapFolder:
         return ImapFolder.objects.select_for_update().get(pk=self._folder.pk)
 
-    def _mark_read(self, session: ImapSession, uids: list[int], *, keep_count: bool = True) -> None:
-        if not uids:
-            return
+    def _mark_read(self, session: ImapSession, uids: list[int]) -> None:
         if self._account.marks_read:
             for start in range(0, len(uids), AT_ONCE):
                 session.mark_read(uids[start : start + AT_ONCE])
-        if keep_count:
+
+    def _mark_and_count(self, session: ImapSession, uids: list[int]) -> None:
+        if uids:
+            self._mark_read(session, uids)
             with _database():
                 ImapFolder.objects.filter(pk=self._folder.pk).update(read_uid=max(uids))
 

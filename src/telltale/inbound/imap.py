@@ -46,10 +46,26 @@ class Opened:
     mails: int
 
 
+class _Client(IMAPClient):  # type: ignore[misc]  # comes without types
+    """IMAPClient, which cannot tell whether there is something to read already."""
+
+    def has_read_ahead(self) -> bool:
+        """imaplib reads more than it is asked for: of what came with another line, the socket tells nothing more."""
+        reader = getattr(self._imap, "_file", None) or self._imap.file  # the first since Python 3.14
+        connection = self.socket()
+        connection.settimeout(0)
+        try:
+            return bool(reader.peek(1))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            connection.settimeout(TIMEOUT.read)
+
+
 class ImapSession:
     """Signed in at one account, from any thread but one at a time; `close` from another ends whatever it waits for."""
 
-    def __init__(self, client: IMAPClient) -> None:
+    def __init__(self, client: _Client) -> None:
         self._client = client
         self.can_wait_for_news = bool(client.has_capability("IDLE"))
 
@@ -96,18 +112,16 @@ class ImapSession:
         return b"".join(pieces)
 
     def mark_read(self, uids: Sequence[int]) -> None:
-        if uids:
-            self._client.add_flags(uids, [SEEN], silent=True)
+        self._client.add_flags(uids, [SEEN], silent=True)
 
     def await_news(self, seconds: float) -> None:
         """Until the server tells of something, or that time is over."""
         self._client.idle()
-        try:
-            heard = self._client.idle_check(timeout=seconds)
-            if any(line[0] == b"BYE" for line in heard):
-                raise ImapFaultError(f"The server ended the connection: {_text(heard[-1][-1])}")
-        finally:
-            self._client.idle_done()
+        if not self._client.has_read_ahead():
+            for line in self._client.idle_check(timeout=seconds):
+                if line[0] == b"BYE":
+                    raise ImapFaultError(f"The server ended the connection: {_text(line[-1])}")
+        self._client.idle_done()
 
     def close(self) -> None:
         """From any thread: whoever waits for the server stops waiting."""
@@ -119,7 +133,7 @@ class ImapSession:
 def signed_in(account: ImapAccount) -> Iterator[ImapSession]:
     """A session. Raises ImapFaultError, also in place of whatever a command in it raises."""
     with _in_words():
-        client = IMAPClient(
+        client = _Client(
             account.host,
             port=account.port,
             ssl=account.security == ImapAccount.Security.TLS,
@@ -142,7 +156,7 @@ def check(account: ImapAccount) -> str:
     return f"Signed in at {account.host}: {', '.join(found)}."
 
 
-def _sign_in(client: IMAPClient, account: ImapAccount) -> None:
+def _sign_in(client: _Client, account: ImapAccount) -> None:
     if account.uses_oauth:
         client.oauth2_login(account.username, renewed(ImapAccount, account.pk).access_token)
         return
@@ -167,7 +181,7 @@ def _in_words() -> Iterator[None]:
         raise ImapFaultError(f"The server's certificate does not hold: {error.verify_message}") from error
     except TimeoutError as error:
         raise ImapFaultError("The server does not answer.") from error
-    except (IMAPClientError, OSError) as error:
+    except (IMAPClientError, OSError, UnicodeError) as error:  # the last for what is no host name
         raise ImapFaultError(_text(error)) from error
 
 

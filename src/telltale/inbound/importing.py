@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from telltale.accounts.models import Agent
 from telltale.bounce import Kind, read
-from telltale.conversations.actions import contact_for, import_message, open_conversation
+from telltale.conversations.actions import contact_for, import_message, open_conversation, set_state
 from telltale.conversations.models import Contact, Conversation, Mailbox, RawMail
 from telltale.inbound.reading import already_here, answered, conversation_answered
 from telltale.inbound.store import is_kept, keep, refusal_for
@@ -43,8 +43,8 @@ def keep_once(content: bytes, plan: Plan) -> bool:
     if is_kept(content, came_to=plan.mailbox.address):
         return False
     address = plan.mailbox.address
-    mail = keep(content, door="file", mail_from=reverse_path(content), rcpt_to=address, peer="")
-    RawMail.objects.filter(pk=mail.pk).update(fate=Fate.IMPORTING)
+    sender = reverse_path(content)
+    keep(content, door="file", mail_from=sender, rcpt_to=address, peer="", fate=Fate.IMPORTING)
     return True
 
 
@@ -54,10 +54,7 @@ def waiting(plan: Plan) -> list[int]:
     mails = list(kept.filter(fate=Fate.IMPORTING))
     if plan.agent:  # an earlier import may have left them out
         mails += kept.filter(fate=Fate.REPORT, fate_reason=BY_OURSELVES)
-    return [
-        mail.pk
-        for _, mail in sorted(((_sent_at(mail), mail) for mail in mails), key=lambda one: (one[0], one[1].pk))
-    ]
+    return [pk for _, pk in sorted((_sent_at(mail, _date_of(mail)), mail.pk) for mail in mails)]
 
 
 @transaction.atomic
@@ -90,7 +87,7 @@ def _take(mail: RawMail, content: bytes, plan: Plan) -> tuple[str, RawMail.Fate,
     contact = _customer(letter, is_ours=is_ours)
     if contact is None:
         return "of nobody outside", Fate.REPORT, "imported: it goes to nobody outside"
-    at = _sent_at(mail)
+    at = _sent_at(mail, letter.date)
     part = import_message(
         _conversation_before(letter, at, is_ours=is_ours) or _new_conversation(letter, contact, plan),
         letter=letter,
@@ -121,16 +118,18 @@ def _conversation_before(letter: Letter, at: datetime, *, is_ours: bool) -> Conv
 
 def _new_conversation(letter: Letter, contact: Contact, plan: Plan) -> Conversation:
     conversation = open_conversation(mailbox=plan.mailbox, contact=contact, subject=letter.subject)
-    Conversation.objects.filter(pk=conversation.pk).update(updated_at=EARLIEST)  # its first part says when
     if not plan.is_open:
-        Conversation.objects.filter(pk=conversation.pk).update(state=Conversation.State.CLOSED)
+        set_state(conversation, Conversation.State.CLOSED)
     return conversation
 
 
-def _sent_at(mail: RawMail) -> datetime:
-    """By the sender's clock; when it was imported, where that is broken."""
+def _date_of(mail: RawMail) -> str:
     with mail.content.open("rb") as file:
-        date = read_letter(file.read(MOST_READ)).date
+        return read_letter(file.read(MOST_READ)).date
+
+
+def _sent_at(mail: RawMail, date: str) -> datetime:
+    """By the sender's clock; when it was imported, where that is broken."""
     try:
         at = parsedate_to_datetime(date)
     except (TypeError, ValueError, IndexError):

@@ -38,10 +38,11 @@ from telltale.inbound.reports import (
     take_report,
     take_report_elsewhere,
     tell,
+    with_return,
 )
 from telltale.inbound.store import OF_REPORTS, mailbox_of, refusal_for
 from telltale.inbound.verification import FAIL, OF_PROVIDERS, by_results
-from telltale.mail.courtesy import back_on, may_be_answered
+from telltale.mail.courtesy import may_be_answered
 from telltale.mail.letter import Letter, authentication_results, read_letter
 from telltale.mail.reply_address import ReplyAddress
 from telltale.mail.reply_address import verify as verify_reply
@@ -222,11 +223,11 @@ def _may_be_acknowledged(mail: RawMail, letter: Letter, content: bytes) -> bool:
 
 def _verify_by_results(mail: RawMail, letter: Letter, content: bytes) -> None:
     """What a server that we trust found out about the sender, where the door has not looked itself."""
-    if mail.sender_verified:
-        return
     trusted = list(settings.ENVIRONMENT.trusted_results)
     if mail.door == "imap" and mail.peer in OF_PROVIDERS:
         trusted.append(OF_PROVIDERS[mail.peer])
+    if mail.sender_verified or not trusted:
+        return
     found = by_results(authentication_results(content), letter.from_address, trusted=trusted)
     if found.outcome:
         mail.sender_verified, mail.sender_verification = found.outcome, found.text[:500]
@@ -276,9 +277,8 @@ def _take_automatic_answer(mail: RawMail, letter: Letter, kind: Kind) -> tuple[R
     if conversation is None:
         return RawMail.Fate.QUARANTINED, MATCHES_NOTHING[kind]
     conversation = advance(conversation.pk)
-    what = f"{ANSWERED[kind]} from {letter.from_address or 'nobody named'}: “{letter.subject[:MOST_SUBJECT]}”"
-    if kind == Kind.AUTOREPLY and (when := back_on(letter.text, today=timezone.localdate())):
-        what = f"{what}, {when}"
+    who = letter.from_address or "nobody named"
+    what = f"{with_return(ANSWERED[kind], kind, letter)} from {who}: “{letter.subject[:MOST_SUBJECT]}”"
     add_event(conversation, what, raw_mail=mail, folded=letter.text)
     announce(conversation, "message.automatic")
     return RawMail.Fate.REPORT, f"conversation {conversation.pk}: {kind}"
@@ -292,10 +292,10 @@ def _conversation_of(mail: RawMail, letter: Letter) -> Conversation | None:
 def _conversation_written_to(address: str) -> Conversation | None:
     """The conversation whose signed reply address this is: whoever knows it was given a mail of ours."""
     answer = verify_reply(address, keys=settings.REPLY_ADDRESS_KEYS)
-    mailbox = mailbox_of(address)
-    if mailbox is None or not isinstance(answer, ReplyAddress):
+    if not isinstance(answer, ReplyAddress):
         return None
-    return mailbox.conversations.filter(pk=answer.conversation_id).first()
+    mailbox = mailbox_of(address)
+    return mailbox.conversations.filter(pk=answer.conversation_id).first() if mailbox else None
 
 
 def conversation_answered(letter: Letter) -> Conversation | None:

@@ -16,7 +16,7 @@ from telltale.delivery.models import Delivery
 from telltale.delivery.reports import record_heard
 from telltale.inbound.store import OF_REPORTS
 from telltale.mail.courtesy import back_on
-from telltale.mail.letter import read_letter
+from telltale.mail.letter import Letter, read_letter
 from telltale.mail.report import Action, Diagnostic, RecipientReport
 from telltale.mail.return_path import ReturnPath, verify
 from telltale.mail.signing import Fault
@@ -66,9 +66,7 @@ def take_report(
         if returned.kind == Kind.COMPLAINT:
             remember_complaint(delivery)
         letter = read_letter(content)
-        what = CAME_BACK[returned.kind]
-        if returned.kind == Kind.AUTOREPLY and (when := back_on(letter.text, today=timezone.localdate())):
-            what = f"{what}: {when}"
+        what = with_return(CAME_BACK[returned.kind], returned.kind, letter)
         tell(delivery, what, about=letter.subject, mail=mail, words=letter.text)
         return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
     if reason := _is_about_another(returned, delivery):
@@ -77,6 +75,12 @@ def take_report(
     for report in _reports(returned, delivery, content):
         record_heard(delivery, report, heard=mail, proven=True)
     return RawMail.Fate.REPORT, f"delivery {delivery.pk}: {returned.kind}"
+
+
+def with_return(what: str, kind: Kind, letter: Letter) -> str:
+    """The same with the day on which somebody is back, where an automatic answer says it."""
+    when = back_on(letter.text, today=timezone.localdate()) if kind == Kind.AUTOREPLY else ""
+    return f"{what} ({when})" if when else what
 
 
 def _is_about_another(returned: Returned, delivery: Delivery) -> str:

@@ -85,6 +85,7 @@ def keep(
     peer: str,
     size: int = 0,
     verification: Verification = UNKNOWN,
+    fate: RawMail.Fate = RawMail.Fate.WAITING,
 ) -> RawMail:
     """Keep one mail for one recipient. `size`: its octets, where `content` is only their beginning."""
     mail = RawMail(
@@ -94,6 +95,7 @@ def keep(
         peer=peer[:64],
         size=size or len(content),
         digest=digest_of(content),
+        fate=fate,
         sender_verified=verification.outcome,
         sender_verification=verification.text[:500],
     )
@@ -124,15 +126,13 @@ def came_to(returned: Returned, *, otherwise: str) -> str:
         address: verify(address, keys=settings.RETURN_PATH_KEYS, now=timezone.now())
         for address in returned.keys.return_path_to
     }
-    believed = [ReturnPath] + ([Fault] if returned.kind in OF_REPORTS else [])
-    for kind in believed:
-        for address, proof in proofs.items():
-            if isinstance(proof, kind) and proof is not Fault.NOT_OURS:
-                return address
-    answers = (
+    signed = [one for one, proof in proofs.items() if isinstance(proof, ReturnPath)]
+    forged = [one for one, proof in proofs.items() if proof in (Fault.FORGED, Fault.EXPIRED)]
+    answers = [
         one for one in proofs if isinstance(verify_reply(one, keys=settings.REPLY_ADDRESS_KEYS), ReplyAddress)
-    )
-    return next(answers, otherwise)
+    ]
+    doubtful = forged if returned.kind in OF_REPORTS else []
+    return next(iter([*signed, *doubtful, *answers]), otherwise)
 
 
 def storable(address: str) -> str:

@@ -354,6 +354,14 @@ def _secret_input() -> forms.PasswordInput:
     return forms.PasswordInput(attrs={"autocomplete": "new-password"})
 
 
+LABELS_OF_OAUTH = {
+    "client_id": "Client ID of your registration",
+    "client_secret": "Client secret",
+    "tenant": "Tenant of your organisation (Microsoft)",
+}
+HELP_ON_TENANT = "Its ID or domain; empty for the organisation of whoever signs in."
+
+
 class RelayForm(_WithSecrets):
     """One relay: a mail server that takes our mail."""
 
@@ -369,12 +377,10 @@ class RelayForm(_WithSecrets):
         labels: ClassVar = {
             "sign_in": "How we sign in",
             "username": "User name",
-            "client_id": "Client ID of your registration",
-            "client_secret": "Client secret",
-            "tenant": "Tenant of your organisation (Microsoft)",
+            **LABELS_OF_OAUTH,
         }
         help_texts: ClassVar = {
-            "tenant": "Its ID or domain; empty for the organisation of whoever signs in.",
+            "tenant": HELP_ON_TENANT,
         }
         widgets: ClassVar = {"password": _secret_input(), "client_secret": _secret_input()}
 
@@ -429,14 +435,12 @@ class ImapForm(_WithSecrets):
         )
         labels: ClassVar = {
             "username": "User name",
-            "client_id": "Client ID of your registration",
-            "client_secret": "Client secret",
-            "tenant": "Tenant of your organisation (Microsoft)",
+            **LABELS_OF_OAUTH,
             "begin": "Where to begin",
             "marks_read": "Mark each mail as read there once it is kept here",
         }
         help_texts: ClassVar = {
-            "tenant": "Its ID or domain; empty for the organisation of whoever signs in.",
+            "tenant": HELP_ON_TENANT,
         }
         widgets: ClassVar = {
             "password": _secret_input(),
@@ -456,7 +460,16 @@ class ImapForm(_WithSecrets):
             self.add_error("host", "Give the name of the provider's IMAP server.")
         by_password = data.get("sign_in") == Relay.SignIn.PASSWORD
         self.require(NEEDED_WITH_PASSWORD if by_password else NEEDED_WITH_OAUTH, data)
+        if self._is_fetched_already(data):
+            self.add_error("folders", "This account’s mail is fetched already, from such a folder.")
         return data
+
+    def _is_fetched_already(self, data: Mapping[str, Any]) -> bool:
+        """Also by a second click: two fetchers of one folder would keep each of its mails twice."""
+        others = ImapAccount.objects.exclude(pk=self.instance.pk)
+        same = others.filter(host__iexact=data["host"], username__iexact=data.get("username", ""))
+        folders = set(data.get("folders", "").splitlines())
+        return any(folders & set(account.folder_names) for account in same)
 
     def clean_folders(self) -> str:
         names = [line.strip() for line in self.cleaned_data["folders"].splitlines() if line.strip()]

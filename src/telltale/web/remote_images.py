@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
+import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import urljoin, urlsplit
 
 import idna
-import urllib3
 
 from telltale.web.pictures import LONGEST_BEGINNING, picture_type
 
 MOST_OCTETS = 5_000_000
 SECONDS = 10.0  # for all of it
 MOST_REDIRECTS = 3
-PIECE = 65_536  # octets
+REDIRECTS = (301, 302, 303, 307, 308)
 PORTS = {"http": 80, "https": 443}
 HEADERS = {"User-Agent": "Telltale", "Accept": "image/*", "Accept-Encoding": "identity"}
 
@@ -30,13 +33,13 @@ class NoPictureError(Exception):
 
 
 def fetch(address: str) -> tuple[str, bytes]:
-    """Its media type and its octets. Raises NoPictureError. Blocks; SECONDS at most, and one more piece."""
+    """Its media type and its octets. Raises NoPictureError. Blocks; SECONDS at most, and the lookups of its names."""
     deadline = time.monotonic() + SECONDS
     for _ in range(MOST_REDIRECTS + 1):
         try:
             answer = _get(address, deadline)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise NoPictureError(f"{type(error).__name__}: {error}") from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise NoPictureError(_why(error, deadline)) from error
         if isinstance(answer, str):
             address = answer
             continue
@@ -47,50 +50,62 @@ def fetch(address: str) -> tuple[str, bytes]:
     raise NoPictureError("it is redirected too often")
 
 
+def _why(error: Exception, deadline: float) -> str:
+    """Whatever a connection that we cut off looks like to who reads it."""
+    return "it takes too long" if time.monotonic() >= deadline else f"{type(error).__name__}: {error}"
+
+
 def _get(address: str, deadline: float) -> bytes | str:
     """The octets, or the address to ask instead."""
     parts = urlsplit(address)
     if parts.scheme not in PORTS or not parts.hostname or parts.port not in (None, PORTS[parts.scheme]):
         raise NoPictureError("only http and https at their own ports")
     host = idna.encode(parts.hostname, uts46=True).decode()
-    pool = _pool(parts.scheme, host, _public_address(host, PORTS[parts.scheme]))
-    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    with pool:
-        answer = pool.urlopen(
-            "GET",
-            target,
-            headers={**HEADERS, "Host": host},
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
-        with answer:
-            if location := answer.get_redirect_location():
-                return urljoin(address, location)
-            if answer.status != 200:
-                raise NoPictureError(f"the server answered {answer.status}")
-            return _read(answer, deadline)
+    with _connected(parts.scheme, host, deadline) as connection:
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        connection.request("GET", target, headers={**HEADERS, "Host": host})
+        answer = connection.getresponse()
+        if answer.status in REDIRECTS and (location := answer.getheader("Location")):
+            return urljoin(address, location)
+        if answer.status != 200:
+            raise NoPictureError(f"the server answered {answer.status}")
+        octets = answer.read(MOST_OCTETS + 1)
+    if time.monotonic() >= deadline:  # cut off, which looks like an end to who reads up to the end
+        raise NoPictureError("it takes too long")
+    if len(octets) > MOST_OCTETS:
+        raise NoPictureError(f"it has more than {MOST_OCTETS} octets")
+    return octets
 
 
-def _pool(scheme: str, host: str, ip: str) -> urllib3.HTTPConnectionPool:
-    """A connection to this one address: the name is not looked up a second time, by which it could change."""
-    timeout = urllib3.Timeout(connect=SECONDS / 2, read=SECONDS / 2)
-    if scheme == "http":
-        return urllib3.HTTPConnectionPool(ip, PORTS[scheme], timeout=timeout)
-    return urllib3.HTTPSConnectionPool(
-        ip, PORTS[scheme], timeout=timeout, server_hostname=host, assert_hostname=host
-    )
+@contextmanager
+def _connected(scheme: str, host: str, deadline: float) -> Iterator[HTTPConnection]:
+    """A connection to an address that was checked: the name is not looked up a second time, by which it could change.
+
+    A time limit of a socket begins anew with each octet; so a timer cuts it off when all of the time is over.
+    """
+    ip = _public_address(host, PORTS[scheme])
+    left = max(deadline - time.monotonic(), 0.001)
+    wire = socket.create_connection((ip, PORTS[scheme]), timeout=left)
+    if scheme == "https":
+        context = ssl.create_default_context()
+        wire = context.wrap_socket(wire, server_hostname=host, do_handshake_on_connect=False)
+    timer = threading.Timer(left, _cut_off, [wire])
+    connection = HTTPConnection(host)
+    connection.sock = wire
+    with wire, closing(connection):
+        timer.start()
+        try:
+            if isinstance(wire, ssl.SSLSocket):
+                wire.do_handshake()
+            yield connection
+        finally:
+            timer.cancel()
 
 
-def _read(answer: Any, deadline: float) -> bytes:
-    octets = bytearray()
-    for piece in answer.stream(PIECE, decode_content=False):
-        octets += piece
-        if len(octets) > MOST_OCTETS:
-            raise NoPictureError(f"it has more than {MOST_OCTETS} octets")
-        if time.monotonic() > deadline:
-            raise NoPictureError("it takes too long")
-    return bytes(octets)
+def _cut_off(wire: socket.socket) -> None:
+    """Below TLS: whoever waits for an octet there sees the end."""
+    with suppress(OSError):
+        socket.socket.shutdown(wire, socket.SHUT_RDWR)
 
 
 def _public_address(host: str, port: int) -> str:

@@ -36,10 +36,7 @@ def show(request: DeskRequest, pk: int) -> HttpResponse:
 
 def _edit(request: DeskRequest, instance: ImapAccount, heading: str) -> HttpResponse:
     form = ImapForm(request.POST or None, instance=instance)
-    if request.method == "POST" and form.is_valid():
-        with transaction.atomic():
-            saved = form.save()
-            ring(FETCHING)
+    if request.method == "POST" and (saved := _saved(form)):
         _try(request, saved)
         return redirect("mailbox", pk=saved.mailbox_id)
     context = {
@@ -51,6 +48,17 @@ def _edit(request: DeskRequest, instance: ImapAccount, heading: str) -> HttpResp
         "tab": "mailboxes",
     }
     return render(request, "imap.html", context, status=422 if form.is_bound else 200)
+
+
+@transaction.atomic
+def _saved(form: ImapForm) -> ImapAccount | None:
+    """None where the form is wrong. A second click waits here, and finds what the first one saved."""
+    Mailbox.objects.select_for_update().get(pk=form.instance.mailbox_id)
+    if not form.is_valid():
+        return None
+    saved: ImapAccount = form.save()
+    ring(FETCHING)
+    return saved
 
 
 @require_POST

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
@@ -26,18 +26,7 @@ logger = logging.getLogger(__name__)
 @require_http_methods(["HEAD", "POST"])
 def take(request: HttpRequest, pk: int, token: str) -> HttpResponse:
     """200 once all of it is kept. Whatever else we answer, the service tells it again."""
-    relay = _relay(pk, token)
-    if request.method == "HEAD":  # some look whether there is somebody before they save the address
-        return HttpResponse()
-    try:
-        hear(relay, request)
-    except NotTakenError as error:
-        return _refused(relay, str(error), status=400)
-    except RequestDataTooBig:
-        return _refused(relay, "The service told more at once than this desk takes.", status=413)
-    except UnreadableError as error:
-        return _refused(relay, str(error), status=503)
-    return HttpResponse()
+    return _taken(request, _relay(pk, token, among=VIEWS), hear)
 
 
 @csrf_exempt
@@ -45,21 +34,24 @@ def take(request: HttpRequest, pk: int, token: str) -> HttpResponse:
 @require_http_methods(["HEAD", "POST"])
 def take_mail(request: HttpRequest, pk: int, token: str) -> HttpResponse:
     """200 once the mail is kept. Whatever else we answer, the service hands it over again."""
-    relay = _relay(pk, token, among=HOW)
-    if request.method == "HEAD":
+    return _taken(request, _relay(pk, token, among=HOW), service_mail.take)
+
+
+def _taken(request: HttpRequest, relay: Relay, keep: Callable[[Relay, HttpRequest], object]) -> HttpResponse:
+    if request.method == "HEAD":  # some look whether there is somebody before they save the address
         return HttpResponse()
     try:
-        service_mail.take(relay, request)
+        keep(relay, request)
     except NotTakenError as error:
         return _refused(relay, str(error), status=400)
     except RequestDataTooBig:
-        return _refused(relay, "The mail is larger than this desk takes.", status=413)
+        return _refused(relay, "The service sent more at once than this desk takes.", status=413)
     except UnreadableError as error:
         return _refused(relay, str(error), status=503)
     return HttpResponse()
 
 
-def _relay(pk: int, token: str, *, among: Iterable[str] = VIEWS) -> Relay:
+def _relay(pk: int, token: str, *, among: Iterable[str]) -> Relay:
     """The relay with this secret address. Raises Http404; what differs is never told."""
     relay = Relay.objects.filter(pk=pk, service__in=among).select_related("mailbox").first()
     if relay is None or not constant_time_compare(readable(relay.events_token), token):
@@ -68,6 +60,6 @@ def _relay(pk: int, token: str, *, among: Iterable[str] = VIEWS) -> Relay:
 
 
 def _refused(relay: Relay, why: str, *, status: int) -> HttpResponse:
-    logger.warning("events of %s are not taken: %s", relay.service, why)
+    logger.warning("what %s sends is not taken: %s", relay.service, why)
     note_fault(relay, why)
     return HttpResponse(why, status=status, content_type="text/plain")
